@@ -1,0 +1,73 @@
+"""Runstone runs Python pipelines and keeps a record of every run that can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runstone.blocks import Block as Block
+    from runstone.blocks import block as block
+    from runstone.core.failed import Failed as Failed
+    from runstone.core.settings import Retries as Retries
+    from runstone.engine.artifact import artifact as artifact
+    from runstone.errors import FailedElement as FailedElement
+    from runstone.errors import FolderError as FolderError
+    from runstone.errors import InputError as InputError
+    from runstone.errors import MapSpecError as MapSpecError
+    from runstone.errors import NotStorable as NotStorable
+    from runstone.errors import PipelineError as PipelineError
+    from runstone.errors import RunError as RunError
+    from runstone.errors import RunFailed as RunFailed
+    from runstone.errors import RunNotFound as RunNotFound
+    from runstone.errors import RunstoneError as RunstoneError
+    from runstone.errors import SettingError as SettingError
+    from runstone.errors import StorageError as StorageError
+    from runstone.errors import Untrusted as Untrusted
+    from runstone.pipeline import Pipeline as Pipeline
+    from runstone.run import Run as Run
+    from runstone.run import open_run as open
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Block": "runstone.blocks",
+    "block": "runstone.blocks",
+    "Failed": "runstone.core.failed",
+    "Retries": "runstone.core.settings",
+    "artifact": "runstone.engine.artifact",
+    "FailedElement": "runstone.errors",
+    "FolderError": "runstone.errors",
+    "InputError": "runstone.errors",
+    "MapSpecError": "runstone.errors",
+    "NotStorable": "runstone.errors",
+    "PipelineError": "runstone.errors",
+    "RunError": "runstone.errors",
+    "RunFailed": "runstone.errors",
+    "RunNotFound": "runstone.errors",
+    "RunstoneError": "runstone.errors",
+    "SettingError": "runstone.errors",
+    "StorageError": "runstone.errors",
+    "Untrusted": "runstone.errors",
+    "Pipeline": "runstone.pipeline",
+    "Run": "runstone.run",
+    "open": "runstone.run",
+}
+_INSIDE = {"open": "open_run"}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded at first use: `import runstone` itself costs nothing.
+    if name not in _HOME:
+        raise AttributeError(f"module 'runstone' has no attribute {name!r}")
+    import importlib
+
+    # `runstone.block` is a module and a name: the name is what users mean
+    found = getattr(importlib.import_module(_HOME[name]), _INSIDE.get(name, name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

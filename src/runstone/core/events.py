@@ -1,0 +1,221 @@
+"""What can happen to a run: the lines of its journal, and the headers of its chunks.
+
+The driver numbers both in one sequence (`seq`, from 1, without gaps, across epochs). Unknown fields are ignored and
+unknown events of the same format are stepped over, so that an older reader follows a newer writer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runstone.core.ranges import Range
+from runstone.core.reasons import Reason
+from runstone.core.statuses import BlockStatus, RunStatus
+
+FORMAT = 1
+"""The format of run folders that this version writes, and the highest that it reads."""
+
+EVENT_LIMIT = 64 * 1024
+"""The longest journal line, in bytes."""
+
+
+class Driver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which process executes a run, told so that its death can be proven later.
+
+    start_ticks: when the process started, in the raw unit of the system. pid_namespace: inode of its pid namespace.
+    journal_inode, journal_device: the file this record stands in; in a copy of the folder they differ, and then the
+    process says nothing about the copy.
+    """
+
+    host: str
+    pid: int
+    start_ticks: int
+    boot_id: str = ""
+    machine_id: str = ""
+    pid_namespace: int = 0
+    journal_inode: int = 0
+    journal_device: int = 0
+    executor: str = "inline"
+    worker: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """One line of the journal. at: when, RFC 3339 in UTC."""
+
+    seq: int
+    at: str
+
+
+class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.started"):
+    """A driver holds the run."""
+
+    driver: Driver
+
+
+class RunTakenOver(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.taken_over"):
+    """The first event of every epoch but the first.
+
+    files: for every file of earlier epochs, relative to the folder, the length up to its last valid line or frame;
+    what lies beyond is not part of the run.
+    """
+
+    epoch: int
+    driver: Driver
+    files: dict[str, int]
+    by: str = ""
+
+
+class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
+    """From here on no block starts. requested_at, requested_by: of the request that is answered."""
+
+    reason: Reason
+    message: str = ""
+    requested_at: str | None = None
+    requested_by: str | None = None
+
+
+class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.ended"):
+    """The end. Everything it speaks of was synced before it was written."""
+
+    status: RunStatus
+    reason: Reason | None = None
+    message: str = ""
+
+
+class BlockStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.started"):
+    """A block, or its next attempt, begins. shape: lengths of the mapped axes, None if it is not mapped."""
+
+    block: str
+    attempt: int = 1
+    shape: list[int] | None = None
+
+
+class BlockRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.retrying"):
+    """An attempt failed and another one will follow after `delay` seconds."""
+
+    block: str
+    attempt: int
+    delay: float = 0.0
+
+
+class StoredValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A named output that lives in its event. value: the small form of `folder.values`."""
+
+    value: Any
+    type: str
+    preview: Any = None
+    bytes: int = 0
+
+
+class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.ended"):
+    """The end of a block; written only after its pack was synced.
+
+    values: the outputs that were small enough to live here; the others are in the pack.
+    inner_shape: for outputs with axes that come out of the value, their lengths.
+    """
+
+    block: str
+    status: BlockStatus
+    reason: Reason | None = None
+    message: str = ""
+    duration: float | None = None
+    values: dict[str, StoredValue] = {}
+    inner_shapes: dict[str, list[int]] = {}
+
+
+class ErrorRaised(Event, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
+    """User code raised, or its result could not be used. Written for the first 1,000 of a block, then counted.
+
+    element: flat row-major number of the element, None for a block that is not mapped. final: no attempt follows.
+    params: small previews of the arguments.
+    """
+
+    block: str
+    element: int | None = None
+    index: list[int] | None = None
+    attempt: int = 1
+    final: bool = True
+    reason: Reason = Reason.EXCEPTION
+    type: str
+    message: str
+    traceback: str = ""
+    params: dict[str, Any] = {}
+
+
+class ArtifactSaved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="artifact"):
+    """A file that the run saved on purpose; path is relative to the folder."""
+
+    artifact_id: str
+    path: str
+    name: str
+    artifact_type: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    block: str | None = None
+    element: int | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Warned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="warning"):
+    """Something a reader should know, that ended nothing."""
+
+    code: str
+    message: str
+    block: str | None = None
+
+
+JournalEvent = (
+    RunStarted
+    | RunTakenOver
+    | RunCancelling
+    | RunEnded
+    | BlockStarted
+    | BlockRetrying
+    | BlockEnded
+    | ErrorRaised
+    | ArtifactSaved
+    | Warned
+)
+
+
+class ColumnMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one column of a chunk is stored. bytes: its length in the payload; meta: what decoding needs."""
+
+    name: str
+    bytes: int
+    count: int
+    meta: Any = None
+    safe: bool = True
+    type: str = ""
+    preview: Any = None
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The header of a frame: it *is* the event that its elements ended.
+
+    elements: which, as flat row-major ranges in the order of the values. ok, failed, upstream_failed: how many ended
+    how; they sum to the number of elements. columns: one for each output, with the values of the elements that are ok.
+    outcomes: present unless all are ok, a code for each element (0 ok, 1 failed, 2 upstream_failed); failures: present
+    if any failed, a short text for each one that did.
+    shape: lengths of the mapped axes, None if the block is not mapped (one element then).
+    retries: attempts beyond the first that these elements took.
+    """
+
+    seq: int
+    at: str
+    block: str
+    elements: list[Range]
+    ok: int
+    columns: list[ColumnMeta]
+    failed: int = 0
+    upstream_failed: int = 0
+    shape: list[int] | None = None
+    outcomes: ColumnMeta | None = None
+    failures: ColumnMeta | None = None
+    retries: int = 0
+
+
+Record = JournalEvent | Chunk

@@ -1,0 +1,328 @@
+"""The one fold: what the records of a run add up to.
+
+`apply` takes records in the order of their numbers and keeps counts and ranges, never a record per element. It is
+total: whatever a damaged or hostile journal says, it moves along the table of moves or not at all. Driver, folder
+reader and ledger all show this fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import singledispatch
+from typing import Any
+
+import msgspec
+
+from runstone.core import events as ev
+from runstone.core.moves import BLOCK_DONE, BLOCK_MOVES, BLOCK_REACHABLE, DONE, RUN_MOVES, RUN_REACHABLE
+from runstone.core.ranges import Range, add_range
+from runstone.core.reasons import Reason
+from runstone.core.statuses import BlockStatus, RunStatus
+
+ERRORS_KEPT = 50
+"""How many errors and warnings the fold itself holds; the journal has more."""
+
+MESSAGE_KEPT = 500
+
+
+class OutputState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One named output. stored: how many of its values were recorded; bytes: what they take on disk."""
+
+    type: str = ""
+    stored: int = 0
+    bytes: int = 0
+
+
+class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
+
+    ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
+    recorded: which elements ended, as ranges. end: the length of its pack in the epoch that wrote last.
+    """
+
+    status: BlockStatus = BlockStatus.PENDING
+    attempt: int = 0
+    shape: list[int] | None = None
+    ok: int = 0
+    failed: int = 0
+    upstream_failed: int = 0
+    retries: int = 0
+    errors: int = 0
+    recorded: list[Range] = []
+    outputs: dict[str, OutputState] = {}
+    inner_shapes: dict[str, list[int]] = {}
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration: float | None = None
+    reason: Reason | None = None
+    message: str = ""
+
+    @property
+    def total(self) -> int | None:
+        """How many elements it has, None as long as that is unknown."""
+        if self.shape is None:
+            return None
+        total = 1
+        for length in self.shape:
+            total *= length
+        return total
+
+    @property
+    def ended(self) -> int:
+        """How many elements ended, well or not."""
+        return self.ok + self.failed + self.upstream_failed
+
+
+class ErrorSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the fold keeps of an error or a warning."""
+
+    block: str | None
+    type: str
+    message: str
+    at: str
+    element: int | None = None
+    attempt: int = 1
+    reason: Reason | None = None
+
+
+class ArtifactSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the fold keeps of an artifact."""
+
+    artifact_id: str
+    path: str
+    size_bytes: int
+
+
+class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What all records up to `seq` add up to."""
+
+    seq: int = 0
+    epoch: int = 0
+    status: RunStatus = RunStatus.PENDING
+    driver: ev.Driver | None = None
+    started_at: str | None = None
+    updated_at: str | None = None
+    status_changed_at: str | None = None
+    finished_at: str | None = None
+    cancel_requested_at: str | None = None
+    reason: Reason | None = None
+    message: str = ""
+    blocks: dict[str, BlockState] = {}
+    errors: list[ErrorSummary] = []
+    error_count: int = 0
+    warnings: list[ErrorSummary] = []
+    artifacts: list[ArtifactSummary] = []
+    artifact_count: int = 0
+    lost: int = 0
+    refused: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.status in DONE
+
+
+def initial(blocks: Iterable[str]) -> RunState:
+    """A run of these blocks before anything happened."""
+    return RunState(blocks={name: BlockState() for name in blocks})
+
+
+def apply(state: RunState, record: ev.Record) -> None:
+    """Take the next record into `state`, in place. Records of another number than `state.seq + 1` are not taken."""
+    if record.seq != state.seq + 1:
+        return
+    state.seq = record.seq
+    state.updated_at = record.at
+    if type(record) is ev.Chunk:
+        _chunk(state, record)
+    else:
+        _apply(record, state)
+
+
+def lose(state: RunState, last: int) -> None:
+    """Step over the records up to number `last`: they cannot be read any more and nobody will write them."""
+    if last <= state.seq:
+        return
+    first, state.seq = state.seq + 1, last
+    state.lost += last - first + 1
+    _warn(
+        state,
+        None,
+        "bytes_lost",
+        f"records {first} to {last} cannot be read; what they held counts as missing",
+        state.updated_at or "",
+    )
+
+
+def _move_run(state: RunState, to: RunStatus, at: str) -> bool:
+    # Where records were lost, the moves between are lost with them: then any status that can be reached is taken.
+    allowed = RUN_REACHABLE if state.lost else RUN_MOVES
+    if to not in allowed[state.status]:
+        state.refused += 1
+        return False
+    if to is not state.status:
+        state.status, state.status_changed_at = to, at
+    return True
+
+
+def _move_block(state: RunState, name: str, to: BlockStatus) -> BlockState | None:
+    block = state.blocks.get(name)
+    if block is None or state.done:
+        state.refused += 1
+        return None
+    allowed = BLOCK_REACHABLE if state.lost else BLOCK_MOVES
+    if to not in allowed[block.status]:
+        state.refused += 1
+        return None
+    block.status = to
+    return block
+
+
+def _chunk(state: RunState, chunk: ev.Chunk) -> None:
+    block = state.blocks.get(chunk.block)
+    if block is None or state.done or block.status in BLOCK_DONE:
+        state.refused += 1
+        return
+    if block.shape is None and chunk.shape is not None:
+        block.shape = chunk.shape
+    total = 1 if block.shape is None else (block.total or 0)
+    new = asked = 0
+    for start, stop in chunk.elements:
+        if 0 <= start < stop <= total:
+            asked += stop - start
+            new += add_range(block.recorded, start, stop)
+    if new != asked or new != chunk.ok + chunk.failed + chunk.upstream_failed or min(chunk.ok, chunk.failed) < 0:
+        # A frame whose counts do not fit its ranges, or that repeats elements: count no more than is new.
+        state.refused += 1
+        if not new:
+            return
+    ok = max(0, min(chunk.ok, new))
+    failed = max(0, min(chunk.failed, new - ok))
+    block.ok += ok
+    block.failed += failed
+    block.upstream_failed += new - ok - failed
+    block.retries += max(0, chunk.retries)
+    for column in chunk.columns:
+        output = block.outputs.get(column.name)
+        if output is None:
+            output = block.outputs[column.name] = OutputState()
+        output.stored += column.count
+        output.bytes += column.bytes
+        if column.type and not output.type:
+            output.type = column.type
+
+
+@singledispatch
+def _apply(event: Any, state: RunState) -> None:
+    """Events of a newer version than this one's: counted in the sequence, otherwise stepped over."""
+
+
+@_apply.register
+def _(event: ev.RunStarted, state: RunState) -> None:
+    if state.epoch == 0 and _move_run(state, RunStatus.RUNNING, event.at):
+        state.epoch, state.driver, state.started_at = 1, event.driver, event.at
+
+
+@_apply.register
+def _(event: ev.RunTakenOver, state: RunState) -> None:
+    if event.epoch > state.epoch and not state.done:
+        if state.status is RunStatus.PENDING:
+            _move_run(state, RunStatus.RUNNING, event.at)
+        state.epoch, state.driver = event.epoch, event.driver
+        state.started_at = state.started_at or event.at
+
+
+@_apply.register
+def _(event: ev.RunCancelling, state: RunState) -> None:
+    if _move_run(state, RunStatus.CANCELLING, event.at):
+        state.reason, state.message = event.reason, event.message[:MESSAGE_KEPT]
+        state.cancel_requested_at = state.cancel_requested_at or event.requested_at or event.at
+
+
+@_apply.register
+def _(event: ev.RunEnded, state: RunState) -> None:
+    if event.status in DONE and _move_run(state, event.status, event.at):
+        state.finished_at = event.at
+        state.reason, state.message = event.reason, event.message[:MESSAGE_KEPT]
+
+
+@_apply.register
+def _(event: ev.BlockStarted, state: RunState) -> None:
+    block = _move_block(state, event.block, BlockStatus.RUNNING)
+    if block is not None:
+        block.attempt = max(block.attempt, event.attempt)
+        block.started_at = block.started_at or event.at
+        if event.shape is not None and all(length >= 0 for length in event.shape):
+            block.shape = event.shape
+
+
+@_apply.register
+def _(event: ev.BlockRetrying, state: RunState) -> None:
+    block = _move_block(state, event.block, BlockStatus.RETRYING)
+    if block is not None:
+        block.retries += 1
+
+
+@_apply.register
+def _(event: ev.BlockEnded, state: RunState) -> None:
+    if event.status not in BLOCK_DONE:
+        state.refused += 1
+        return
+    block = _move_block(state, event.block, event.status)
+    if block is None:
+        return
+    block.finished_at = event.at
+    block.duration = event.duration
+    block.reason, block.message = event.reason, event.message[:MESSAGE_KEPT]
+    block.inner_shapes = event.inner_shapes
+    for name, stored in event.values.items():
+        block.outputs[name] = OutputState(type=stored.type, stored=1, bytes=stored.bytes)
+    if block.shape is None:
+        if event.status in (BlockStatus.COMPLETED, BlockStatus.REUSED):
+            block.ok = 1
+        elif event.status in (BlockStatus.FAILED, BlockStatus.TIMED_OUT, BlockStatus.CRASHED):
+            block.ok, block.failed = 0, 1
+        elif event.status is BlockStatus.UPSTREAM_FAILED:
+            block.upstream_failed = 1
+
+
+@_apply.register
+def _(event: ev.ErrorRaised, state: RunState) -> None:
+    block = state.blocks.get(event.block)
+    if block is None or state.done:
+        state.refused += 1
+        return
+    block.errors += 1
+    if not event.final:
+        return
+    state.error_count += 1
+    if len(state.errors) < ERRORS_KEPT:
+        state.errors.append(
+            ErrorSummary(
+                block=event.block,
+                element=event.element,
+                attempt=event.attempt,
+                type=event.type[:MESSAGE_KEPT],
+                message=event.message[:MESSAGE_KEPT],
+                at=event.at,
+                reason=event.reason,
+            )
+        )
+
+
+@_apply.register
+def _(event: ev.ArtifactSaved, state: RunState) -> None:
+    state.artifact_count += 1
+    if len(state.artifacts) < ERRORS_KEPT:
+        state.artifacts.append(
+            ArtifactSummary(artifact_id=event.artifact_id, path=event.path, size_bytes=event.size_bytes)
+        )
+
+
+@_apply.register
+def _(event: ev.Warned, state: RunState) -> None:
+    _warn(state, event.block, event.code, event.message, event.at)
+
+
+def _warn(state: RunState, block: str | None, code: str, message: str, at: str) -> None:
+    if len(state.warnings) < ERRORS_KEPT:
+        state.warnings.append(ErrorSummary(block=block, type=code, message=message[:MESSAGE_KEPT], at=at))

@@ -1,0 +1,69 @@
+"""Sets of element numbers as sorted, disjoint, half-open ranges `(start, stop)`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+Range = tuple[int, int]
+
+
+def add_range(ranges: list[Range], start: int, stop: int) -> int:
+    """Put `[start, stop)` into `ranges`, in place; returns how many of its numbers were new.
+
+    Appending behind the last range, the usual case, takes constant time.
+    """
+    if stop <= start:
+        return 0
+    if not ranges or start > ranges[-1][1]:
+        ranges.append((start, stop))
+        return stop - start
+    last_start, last_stop = ranges[-1]
+    if start == last_stop:
+        ranges[-1] = (last_start, stop)
+        return stop - start
+    first = bisect_left(ranges, start, key=lambda item: item[1])
+    last, low, high, known = first, start, stop, 0
+    while last < len(ranges) and ranges[last][0] <= stop:
+        low, high = min(low, ranges[last][0]), max(high, ranges[last][1])
+        known += max(0, min(stop, ranges[last][1]) - max(start, ranges[last][0]))
+        last += 1
+    ranges[first:last] = [(low, high)]
+    return stop - start - known
+
+
+def missing_ranges(ranges: Iterable[Range], total: int) -> list[Range]:
+    """What `ranges` leaves out of `[0, total)`."""
+    gaps: list[Range] = []
+    at = 0
+    for start, stop in ranges:
+        if start > at:
+            gaps.append((at, min(start, total)))
+        at = max(at, stop)
+        if at >= total:
+            return gaps
+    if at < total:
+        gaps.append((at, total))
+    return gaps
+
+
+def to_ranges(numbers: Iterable[int]) -> list[Range]:
+    """Sorted numbers as ranges."""
+    found: list[Range] = []
+    for number in numbers:
+        if found and number == found[-1][1]:
+            found[-1] = (found[-1][0], number + 1)
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def numbers(ranges: Iterable[Range]) -> Iterator[int]:
+    """Every number in `ranges`, in order."""
+    for start, stop in ranges:
+        yield from range(start, stop)
+
+
+def count(ranges: Iterable[Range]) -> int:
+    """How many numbers there are."""
+    return sum(stop - start for start, stop in ranges)

@@ -1,0 +1,103 @@
+"""What a run says about itself at its start: the content of `run.json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runstone.core.events import FORMAT
+
+
+class PipelineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """code_ref: one digest over the code identity of all blocks."""
+
+    name: str
+    version: str | None = None
+    description: str = ""
+    tags: list[str] = []
+    code_ref: str | None = None
+
+
+class ParameterInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a parameter reaches a block. function_name: as the function calls it, if that differs; consumed: constant,
+    element, slice or array."""
+
+    name: str
+    function_name: str | None = None
+    consumed: str = "constant"
+
+
+class BlockInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One block of the graph. axes: for every output its axes, in order; [] for a plain value.
+
+    loader: `module:name` or `path.py:name` under which the block's function is found again; None if it cannot be.
+    code: the identity of its code, part by part.
+    """
+
+    name: str
+    outputs: list[str]
+    axes: dict[str, list[str]] = {}
+    mapspec: str | None = None
+    parameters: list[ParameterInfo] = []
+    upstream: list[str] = []
+    tolerated: bool = False
+    missing: str | None = None
+    conditional: bool = False
+    loader: str | None = None
+    code: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    doc: str = ""
+
+
+class ParamInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One parameter of the run. value: its small form, absent if it is in `inputs/`; source: caller or default."""
+
+    type: str
+    value: Any = msgspec.UNSET
+    preview: Any = None
+    source: str = "caller"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the value lives here."""
+        return self.value is not msgspec.UNSET
+
+
+class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the run was started."""
+
+    command: str = ""
+    user: str = ""
+    host: str = ""
+    cwd: str = ""
+    python: str = ""
+    runstone: str = ""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """`run.json`: written once, at the start, and never changed."""
+
+    format: int = FORMAT
+    id: str
+    workspace: str = "default"
+    job_id: str | None = None
+    retry_of: str | None = None
+    parent_id: str | None = None
+    trigger: str = "script"
+    trace_id: str | None = None
+    created_at: str
+    pipeline: PipelineInfo
+    blocks: list[BlockInfo]
+    params: dict[str, ParamInfo]
+    tags: list[str] = []
+    settings: dict[str, Any] = {}
+    stop_on_failure: bool = True
+    lease_seconds: float = 30.0
+    ledger: str | None = None
+    started_by: StartedBy = StartedBy()
+
+    @property
+    def outputs(self) -> dict[str, BlockInfo]:
+        """Which block makes each output."""
+        return {name: block for block in self.blocks for name in block.outputs}

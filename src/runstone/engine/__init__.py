@@ -1,0 +1,1 @@
+"""What executes runs: drivers, executors, and what they capture."""

@@ -1,0 +1,104 @@
+"""A run in a thread of its own, for callers that go on meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from runstone.core.status import progress_fraction
+from runstone.engine.launch import Launched
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+
+class RunHandle(Generic[T]):
+    """A run in progress: await it, or ask for its `result()`. Made by `Pipeline.run_async`."""
+
+    def __init__(self, launched: Launched, execute: Callable[[Launched], T]) -> None:
+        self._launched = launched
+        self._call = execute
+        self._ended = threading.Event()
+        self._run: T | None = None
+        self._error: BaseException | None = None
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._execute, name=f"runstone-{self.run_id[:8]}", daemon=False)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run, known from the start."""
+        return self._launched.info.id
+
+    @property
+    def run_folder(self) -> str | None:
+        """Where the run is recorded, None if it is not kept."""
+        return self._launched.driver.recorder.folder
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._ended.is_set()
+
+    @property
+    def progress(self) -> float | None:
+        """How much is done, from 0 to 1; None as long as nothing can be said."""
+        return progress_fraction(self._launched.info, self._launched.driver.recorder.state)
+
+    def cancel(self) -> None:
+        """Ask the run to stop at its next element or block; `result()` tells when it has."""
+        self._launched.driver.control.cancel(by="run.cancel()", message="cancelled by the program that started it")
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the end and return the run; raises what `Pipeline.run` raises, TimeoutError after `timeout` seconds."""
+        if not self._ended.wait(timeout):
+            raise TimeoutError(f"run {self.run_id[:8]} has not ended after {timeout} seconds")
+        if self._error is not None:
+            raise self._error
+        assert self._run is not None
+        return self._run
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            if self._ended.is_set():
+                return self.result()
+            self._waiting.append((loop, future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self.result()
+
+    def start(self) -> RunHandle[T]:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def _execute(self) -> None:
+        try:
+            self._run = self._call(self._launched)
+        except BaseException as error:
+            # raised again in the thread that asks for the result
+            self._error = error
+        with self._lock:
+            self._ended.set()
+            waiting, self._waiting = self._waiting, []
+        for loop, future in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, future)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

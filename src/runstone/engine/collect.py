@@ -1,0 +1,153 @@
+"""Collecting what the elements of a mapped block give, and recording it in chunks.
+
+One thread computes and only appends; the pulse looks about every 10 ms and records what has waited long enough, so
+that a chunk is closed at the latest half a second after its first result, also while a slow element is computed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from runstone.core.calls import CallPlan
+from runstone.core.failed import Failed
+from runstone.core.ranges import Range, to_ranges
+from runstone.core.reasons import Reason
+from runstone.engine.errors import raised
+from runstone.engine.record import ElementNotStorable, Elements
+from runstone.engine.work import Work
+from runstone.errors import NotStorable
+
+CLOSE_SECONDS = 0.4
+CLOSE_ELEMENTS = 32 * 1024
+ERRORS_RECORDED = 1_000
+
+
+class Collector:
+    """What the elements of one block have given so far.
+
+    numbers: which elements are computed, in order. cells: what they gave; the computing thread appends here. bad: the
+    positions in `cells` of those that failed; appended to *before* the cell is.
+    refused: the first error of a value that could not be stored, for the computing thread to find.
+    """
+
+    def __init__(self, work: Work, plan: CallPlan, numbers: range | list[int]) -> None:
+        self.work = work
+        self.plan = plan
+        self.numbers = numbers
+        self.cells: list[Any] = []
+        self.bad: list[int] = []
+        self.retries = 0
+        self.errors = 0
+        self.refused: NotStorable | None = None
+        self._closed = 0
+        self._bad_closed = 0
+        self._waiting_since: float | None = None
+        self._lock = threading.Lock()
+
+    def current(self) -> int | None:
+        """The number of the element that is being computed."""
+        position = len(self.cells)
+        return self.numbers[position] if position < len(self.numbers) else None
+
+    def fail(self, error: BaseException, attempt: int, reason: Reason = Reason.EXCEPTION) -> None:
+        """The element that is being computed has failed for good."""
+        number = self.numbers[len(self.cells)]
+        failed = self._failed(number, error, attempt, reason)
+        self.bad.append(len(self.cells))
+        self.cells.append(failed)
+
+    def _failed(self, number: int, error: BaseException, attempt: int, reason: Reason) -> Failed:
+        name = self.work.block.name
+        self.errors += 1
+        if self.errors <= ERRORS_RECORDED:
+            found = raised(self.work, self.plan, error, number, attempt, final=True, reason=reason)
+        else:
+            from runstone.engine.failures import describe
+
+            found = describe(error, traceback=False)
+        return Failed(name, self.plan.index_of(number), found.type, found.message)
+
+    def tick(self, now: float) -> None:
+        """Record what has waited long enough."""
+        if len(self.cells) == self._closed:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now - self._waiting_since >= CLOSE_SECONDS:
+            self.close()
+            self._waiting_since = None
+
+    def close_if_full(self) -> None:
+        """Record what there is, if that is much."""
+        if len(self.cells) - self._closed >= CLOSE_ELEMENTS:
+            self.close()
+
+    def close(self) -> None:
+        """Record everything that was collected so far."""
+        with self._lock:
+            start, stop = self._closed, len(self.cells)
+            while start < stop:
+                cells = self.cells[start:stop] if (start, stop) != (0, len(self.cells)) else self.cells
+                if len(cells) != stop - start:
+                    cells = self.cells[start:stop]
+                bad = [position - start for position in self.bad[self._bad_closed :] if position < stop]
+                retries, self.retries = self.retries, 0
+                try:
+                    self.work.recorder.elements(
+                        Elements(
+                            block=self.work.block.name,
+                            outputs=self.work.block.outputs,
+                            ranges=self._ranges(start, stop),
+                            cells=cells,
+                            bad=bad,
+                            shape=list(self.plan.shape),
+                            retries=retries,
+                        )
+                    )
+                except ElementNotStorable as refusal:
+                    self.retries += retries
+                    self._refuse(start, refusal)
+                    continue
+                self._closed, self._bad_closed = stop, self._bad_closed + len(bad)
+                return
+
+    def _refuse(self, start: int, refusal: ElementNotStorable) -> None:
+        for position, why in sorted(refusal.refused.items()):
+            number = self.numbers[start + position]
+            self.cells[start + position] = self._failed(number, why, 1, Reason.OUTPUT_NOT_STORABLE)
+            self.refused = self.refused or why
+        self.bad = sorted({*self.bad, *(start + position for position in refusal.refused)})
+
+    def _ranges(self, start: int, stop: int) -> list[Range]:
+        if isinstance(self.numbers, range):
+            return [(self.numbers[start], self.numbers[stop - 1] + 1)]
+        return to_ranges(self.numbers[start:stop])
+
+    def record_blocked(self, blocked: Mapping[int, Failed]) -> dict[int, Failed]:
+        """Record the elements that are not called because an argument of theirs has failed; returns their marks."""
+        name = self.work.block.name
+        marks = {number: cause.for_dependant(name, self.plan.index_of(number)) for number, cause in blocked.items()}
+        self.work.recorder.elements(
+            Elements(
+                block=name,
+                outputs=self.work.block.outputs,
+                ranges=to_ranges(marks),
+                cells=list(marks.values()),
+                bad=range(len(marks)),
+                shape=list(self.plan.shape),
+            )
+        )
+        return marks
+
+    def all_cells(self, marks: Mapping[int, Failed]) -> tuple[list[Any], list[int]]:
+        """The cells of all elements in their order, and which of them have failed."""
+        if not marks:
+            return self.cells, self.bad
+        cells: list[Any] = [None] * self.plan.count
+        for number, cell in zip(self.numbers, self.cells, strict=False):
+            cells[number] = cell
+        for number, mark in marks.items():
+            cells[number] = mark
+        return cells, sorted([*(self.numbers[position] for position in self.bad), *marks])

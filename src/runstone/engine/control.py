@@ -1,0 +1,33 @@
+"""Asking a run to stop: the one thing other threads say to a driver."""
+
+from __future__ import annotations
+
+import threading
+
+from runstone.core.reasons import Reason
+
+
+class Control:
+    """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field."""
+
+    __slots__ = ("message", "reason", "requested_by", "stopping", "wake")
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.reason = Reason.CANCEL_REQUESTED
+        self.message = ""
+        self.requested_by: str | None = None
+        self.wake = threading.Event()
+
+    def cancel(self, *, by: str | None = None, message: str = "") -> None:
+        """Ask the run to stop at its next element, block or pause. Asking twice is asking once."""
+        if not self.stopping:
+            self.requested_by, self.message = by, message
+            self.stopping = True
+            self.wake.set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, but not longer than until somebody asks to stop; tells whether the run should go on."""
+        if seconds > 0:
+            self.wake.wait(seconds)
+        return not self.stopping

@@ -1,0 +1,182 @@
+"""The driver: takes a run from its start to its end, block by block.
+
+What may run, and what follows from how a block ended, is decided by `core.outcome`; how a block is executed, by an
+executor. The driver carries values from block to block, and records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runstone.blocks import Block
+from runstone.core import events as ev
+from runstone.core.graph import Graph
+from runstone.core.moves import BLOCK_DONE
+from runstone.core.outcome import Policy, consequences, run_end, stops
+from runstone.core.reasons import Reason
+from runstone.core.settings import OnError, Settings
+from runstone.core.statuses import BlockStatus, RunStatus
+from runstone.engine import inline
+from runstone.engine.control import Control
+from runstone.engine.record import Recorder
+from runstone.engine.work import BlockEnd, Values, Work
+from runstone.errors import FolderError, StorageError, Superseded
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """All a driver needs to execute a run. settings: resolved, for each block. params: every parameter, with defaults."""
+
+    graph: Graph
+    blocks: Mapping[str, Block[..., Any]]
+    settings: Mapping[str, Settings]
+    stop_on_failure: bool
+    params: Mapping[str, Any]
+
+    def policy(self) -> Policy:
+        """What the ends of blocks lead to."""
+        return Policy(
+            upstream=self.graph.upstream,
+            tolerated=frozenset(
+                name for name, block in self.graph.blocks.items() if block.on_error is OnError.CONTINUE
+            ),
+            stop_on_failure=self.stop_on_failure,
+        )
+
+
+class Driver:
+    """Executes one run in the calling thread.
+
+    error: the exception of the user's code that ended the run, if any, for the caller to chain to.
+    """
+
+    def __init__(self, task: Task, recorder: Recorder, control: Control) -> None:
+        self.task = task
+        self.recorder = recorder
+        self.control = control
+        self.values = Values(task.graph, task.params)
+        self.error: BaseException | None = None
+        self._policy = task.policy()
+
+    def execute(self) -> None:
+        """Run all blocks and record the end.
+
+        Raises StorageError or Superseded if the run cannot be recorded any more, and KeyboardInterrupt after it was
+        recorded as cancelled. User code's own exceptions are recorded, not raised.
+        """
+        try:
+            self._blocks()
+            self._end()
+        except KeyboardInterrupt:
+            self.control.cancel(by="keyboard", message="interrupted from the keyboard")
+            self._end()
+            raise
+        except Superseded:
+            raise
+        except FolderError as error:
+            self._abandon(error)
+            raise
+
+    def _blocks(self) -> None:
+        for name in self.task.graph.blocks:
+            if self.control.stopping:
+                return
+            if self.recorder.state.blocks[name].status is BlockStatus.PENDING:
+                if name in self._consequences():
+                    continue
+                self._block(name)
+                if stops(self._policy, self._statuses()):
+                    return
+
+    def _consequences(self) -> set[str]:
+        """Record what follows for blocks that have not started; returns their names."""
+        if not self._bad_ends:
+            return set()
+        found = consequences(self._policy, self._statuses())
+        for name, (status, reason) in found.items():
+            self.recorder.event(ev.BlockEnded, block=name, status=status, reason=reason)
+        return set(found)
+
+    _bad_ends = False
+
+    def _block(self, name: str) -> None:
+        block = self.task.blocks[name]
+        work = Work(
+            block=block,
+            graph=self.task.graph,
+            settings=self.task.settings[name],
+            recorder=self.recorder,
+            control=self.control,
+            values=self.values,
+        )
+        started = time.perf_counter()
+        end = inline.run(work)
+        if end is None:
+            return
+        if end.status is not BlockStatus.COMPLETED:
+            self._bad_ends = True
+        if end.error is not None and self.error is None:
+            self.error = end.error
+        self._record_end(name, end, time.perf_counter() - started)
+        self.values.release(name)
+
+    def _record_end(self, name: str, end: BlockEnd, seconds: float) -> None:
+        self.recorder.close_block(name)
+        self.recorder.event(
+            ev.BlockEnded,
+            block=name,
+            status=end.status,
+            reason=end.reason,
+            message=end.message,
+            duration=round(seconds, 6),
+            values=end.values,
+            inner_shapes=end.inner_shapes,
+        )
+
+    def _statuses(self) -> dict[str, BlockStatus]:
+        return {name: block.status for name, block in self.recorder.state.blocks.items()}
+
+    def _end(self) -> None:
+        """Record the end of the run; every block that has not ended, ends here."""
+        state = self.recorder.state
+        if state.done:
+            return
+        if self.control.stopping and any(status not in BLOCK_DONE for status in self._statuses().values()):
+            self._cancelled()
+            return
+        self._consequences()
+        status, reason = run_end(self._policy, self._statuses())
+        self.recorder.end(status, reason, self._end_message(status))
+
+    def _cancelled(self) -> None:
+        control = self.control
+        self.recorder.event(
+            ev.RunCancelling, reason=control.reason, message=control.message, requested_by=control.requested_by
+        )
+        for name, status in self._statuses().items():
+            if status not in BLOCK_DONE:
+                self.recorder.close_block(name)
+                self.recorder.event(
+                    ev.BlockEnded, block=name, status=BlockStatus.CANCELLED, reason=Reason.CANCEL_REQUESTED
+                )
+        self.recorder.end(RunStatus.CANCELLED, control.reason, control.message)
+
+    def _end_message(self, status: RunStatus) -> str:
+        if status is RunStatus.COMPLETED:
+            return ""
+        found = []
+        for name, block in self.recorder.state.blocks.items():
+            if block.failed and block.shape is not None:
+                found.append(f"{name}: {block.failed:,} of {block.total:,} elements failed")
+            elif block.status is BlockStatus.FAILED:
+                found.append(f"{name}: {block.message or 'failed'}")
+        return "; ".join(found[:5])
+
+    def _abandon(self, error: FolderError) -> None:
+        # Nothing more can be recorded, or perhaps just enough to say so; otherwise the death of this process says it.
+        if not isinstance(error, StorageError):
+            return
+        self.recorder.abandon(str(error))

@@ -1,0 +1,74 @@
+"""How exceptions of user code become events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runstone.core import events as ev
+from runstone.core.calls import CallPlan
+from runstone.core.reasons import Reason
+from runstone.core.statuses import BlockStatus
+from runstone.engine import failures
+from runstone.engine.work import BlockEnd, Work
+from runstone.errors import InputError
+from runstone.folder.preview import preview
+
+
+class InvalidOutput(InputError):
+    """A block returned something that does not fit its outputs."""
+
+
+def raised(
+    work: Work,
+    plan: CallPlan | None,
+    error: BaseException,
+    element: int | None,
+    attempt: int,
+    *,
+    final: bool,
+    reason: Reason = Reason.EXCEPTION,
+) -> failures.Failure:
+    """Record an exception with the arguments it was raised for."""
+    found = failures.describe(error)
+    work.recorder.event(
+        ev.ErrorRaised,
+        block=work.block.name,
+        element=element,
+        index=None if element is None or plan is None else list(plan.index_of(element)),
+        attempt=attempt,
+        final=final,
+        reason=reason,
+        type=found.type,
+        message=found.message,
+        traceback=found.traceback,
+        params=_previews(plan, element or 0),
+    )
+    return found
+
+
+def _previews(plan: CallPlan | None, element: int) -> dict[str, Any]:
+    if plan is None:
+        return {}
+    try:
+        arguments = plan.arguments_of(element)
+    except Exception:
+        # the arguments themselves were what could not be made
+        return {}
+    return {name: preview(value) for name, value in list(arguments.items())[:20]}
+
+
+def ended_by(work: Work, error: BaseException, reason: Reason, plan: CallPlan | None = None) -> BlockEnd:
+    """Record an error that ends a block as a whole, and how it ends."""
+    found = raised(work, plan, error, None, 1, final=True, reason=reason)
+    return BlockEnd(status=BlockStatus.FAILED, reason=reason, message=found.short, error=error)
+
+
+def check_several(block: str, outputs: Sequence[str], result: Any) -> None:
+    """Raise InvalidOutput unless `result` has one item for each of several outputs."""
+    if not isinstance(result, (tuple, list)) or len(result) != len(outputs):
+        given = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
+        raise InvalidOutput(
+            f"block {block!r} has {len(outputs)} outputs ({', '.join(outputs)}) and must return a tuple of as many, "
+            f"but it returned {given}"
+        )

@@ -1,0 +1,112 @@
+"""What is kept of an exception that user code raised: its type, message and traceback, as text.
+
+Text, because an exception may not be storable, and because reading a run must not run its code.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+from types import CodeType, TracebackType
+
+import msgspec
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+MESSAGE_LIMIT = 4_000
+TRACEBACK_LIMIT = 24_000
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """type: qualified name of the exception. traceback: from the user's function on, as Python prints it."""
+
+    type: str
+    message: str
+    traceback: str
+
+    @property
+    def short(self) -> str:
+        """One line of it, for messages."""
+        return cut(f"{self.type}: {self.message}" if self.message else self.type, 400)
+
+
+_stacks: dict[tuple[tuple[CodeType, int], ...], str] = {}
+_STACKS_KEPT = 256
+
+
+def describe(error: BaseException, *, traceback: bool = True) -> Failure:
+    """Describe an exception; its traceback begins behind the engine's own calls, and may be left out.
+
+    A map may fail at the same line a thousand times: the text of a stack is made once.
+    """
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as broken:
+        message = f"<its message cannot be shown: {type(broken).__name__}>"
+    message = cut(clean(message), MESSAGE_LIMIT)
+    if not traceback:
+        return Failure(name, message, "")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        trace = trace.tb_next
+    chained = error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__)
+    if chained or hasattr(error, "__notes__") or isinstance(error, (SyntaxError, BaseExceptionGroup)):
+        text = _full(error, trace)
+    else:
+        text = f"Traceback (most recent call last):\n{_stack(trace)}{name}{': ' if message else ''}{message}\n"
+    return Failure(name, message, cut(clean(text), TRACEBACK_LIMIT))
+
+
+def _stack(trace: TracebackType | None) -> str:
+    frames: list[tuple[CodeType, int]] = []
+    while trace is not None and len(frames) < 1000:
+        frames.append((trace.tb_frame.f_code, trace.tb_lineno))
+        trace = trace.tb_next
+    key = tuple(frames)
+    text = _stacks.get(key)
+    if text is None:
+        if len(_stacks) >= _STACKS_KEPT:
+            _stacks.clear()
+        text = _stacks[key] = "".join(_shortened(frames))
+    return text
+
+
+def _shortened(frames: list[tuple[CodeType, int]]) -> list[str]:
+    lines = [_line(code, number) for code, number in frames]
+    if len(lines) <= 40:
+        return lines
+    return [*lines[:20], f"  ... {len(lines) - 40} more calls ...\n", *lines[-20:]]
+
+
+def _line(code: CodeType, number: int) -> str:
+    source = linecache.getline(code.co_filename, number).strip()
+    where = f'  File "{code.co_filename}", line {number}, in {code.co_name}\n'
+    return f"{where}    {source}\n" if source else where
+
+
+def _full(error: BaseException, trace: TracebackType | None) -> str:
+    import traceback
+
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception as broken:
+        return f"<the traceback cannot be shown: {type(broken).__name__}>\n"
+
+
+def clean(text: str) -> str:
+    """Text that every JSON and every terminal takes: lone surrogates are shown as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters: beginning and end, with what was left out told between."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half:,} characters left out ...\n{text[-half:]}"

@@ -1,0 +1,93 @@
+"""Calling one block, or one element of it, again with the inputs it had."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from runstone.blocks import Block
+from runstone.core.calls import plan_calls, split_arguments
+from runstone.core.records import BlockInfo, RunInfo
+from runstone.core.settings import Missing
+from runstone.errors import RunError
+
+
+def call_again(
+    info: RunInfo,
+    name: str,
+    element: int | None,
+    value: Callable[[str], Any],
+    function: Callable[..., Any] | None,
+) -> Any:
+    """Call a block's function as the run did. value: gives parameters and outputs by name. function: if it is known.
+
+    Raises what the function raises, and RunError if the function cannot be found.
+    """
+    described = {block.name: block for block in info.blocks}[name]
+    block = _block(described, function or find_function(described))
+    taken = {parameter.name for other in info.blocks for parameter in other.parameters}
+    plan = plan_calls(
+        block.function,
+        block.parameters,
+        {parameter.name: value(parameter.name) for parameter in block.parameters},
+        mapspec=block.mapspec if block.graph_block().is_mapped else None,
+        missing=None if described.missing is None else Missing(described.missing),
+        extras={each: value(each) for each in info.params if each not in taken} if block.takes_extra else {},
+    )
+    arguments, keywords = split_arguments(block.parameters, plan.arguments_of(element or 0))
+    return block.function(*arguments, **keywords)
+
+
+def _block(described: BlockInfo, function: Callable[..., Any]) -> Block[..., Any]:
+    renames = {each.function_name: each.name for each in described.parameters if each.function_name}
+    return Block(
+        function,
+        name=described.name,
+        output=described.outputs,
+        mapspec=described.mapspec,
+        renames={str(old): new for old, new in renames.items()},
+    )
+
+
+def find_function(described: BlockInfo) -> Callable[..., Any]:
+    """Import the function of a block by the name under which the run found it. Raises RunError."""
+    if described.loader is None:
+        raise RunError(
+            f"the function of block {described.name!r} has no name under which it could be found again "
+            "(a lambda, or one made inside another function); reproduce it in the process that ran it"
+        )
+    place, _, path = described.loader.rpartition(":")
+    try:
+        found: Any = _load_file(place) if place.endswith(".py") else importlib.import_module(place)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise RunError(
+            f"the function of block {described.name!r} cannot be found at {described.loader}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return found.function if isinstance(found, Block) else found  # type: ignore[no-any-return]
+
+
+def _load_file(path: str) -> Any:
+    main = sys.modules.get("__main__")
+    if os.path.abspath(getattr(main, "__file__", None) or "") == path:
+        return main
+    name = f"runstone_loaded_{os.path.splitext(os.path.basename(path))[0]}"
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == path:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

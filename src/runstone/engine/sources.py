@@ -1,0 +1,176 @@
+"""Where a `Run` finds what it tells: in a folder, or in the memory of the process that ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from runstone.core import events as ev
+from runstone.core.arrays import Form, MappedArray
+from runstone.core.fold import RunState
+from runstone.core.records import RunInfo
+from runstone.core.status import Observation, status_object
+from runstone.core.statuses import Liveness
+from runstone.engine.record import MemoryRecorder, Recorder
+from runstone.engine.reproduce import call_again
+from runstone.engine.work import Values
+from runstone.errors import RunError
+from runstone.folder import observe, read
+from runstone.folder.load import Loader, StoredArray
+from runstone.folder.observe import duration
+
+Functions = Mapping[str, Callable[..., Any]]
+
+
+class Lazy(Mapping[str, Any]):
+    """Values by name, loaded when they are asked for and then kept."""
+
+    def __init__(self, names: list[str], load: Callable[[str], Any], what: str) -> None:
+        self._names = names
+        self._load = load
+        self._what = what
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            if name not in self._names:
+                raise KeyError(f"{name!r} is not one of the {self._what}: {', '.join(self._names) or 'none'}")
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"<{self._what}: {', '.join(self._names) or 'none'}>"
+
+
+class Source(Protocol):
+    """What a `Run` needs to know of its run. info: its start; look: the fold as it is now."""
+
+    info: RunInfo
+    folder: str | None
+
+    def look(self) -> RunState: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+    def params(self) -> Mapping[str, Any]: ...
+
+    def outputs(self) -> Mapping[str, Any]: ...
+
+    def errors(self) -> list[ev.ErrorRaised]: ...
+
+    def artifacts(self) -> list[ev.ArtifactSaved]: ...
+
+    def reproduce(self, block: str, element: int | None) -> Any: ...
+
+
+class FolderSource:
+    """A run in its folder. functions: of the blocks, where the process that ran it still has them."""
+
+    def __init__(
+        self, folder: str, info: RunInfo, state: RunState, *, functions: Functions | None = None, trust: bool = True
+    ) -> None:
+        self.folder: str | None = folder
+        self.info = info
+        self._path = folder
+        self._state = state
+        self._functions = functions or {}
+        self._loader = Loader(folder, trust=trust)
+        self._params = Lazy(list(info.params), self._loader.param, "parameters of this run")
+        self._outputs = Lazy(list(info.outputs), self._output, "outputs of this run")
+
+    @classmethod
+    def open(cls, folder: str, *, trust: bool) -> FolderSource:
+        """Read the run in a folder. Raises FileNotFoundError, NotADirectoryError, FolderError."""
+        reading = read.read_run(folder)
+        return cls(folder, reading.info, reading.state, trust=trust)
+
+    def look(self) -> RunState:
+        if not self._state.done:
+            self._state = read.read_run(self._path).state
+        return self._state
+
+    def status(self) -> dict[str, Any]:
+        return observe.status(self._path)
+
+    def params(self) -> Mapping[str, Any]:
+        return self._params
+
+    def outputs(self) -> Mapping[str, Any]:
+        if not self.look().done:
+            # more may have been recorded since the last look
+            return Lazy(list(self.info.outputs), self._output, "outputs of this run")
+        return self._outputs
+
+    def _output(self, name: str) -> Any:
+        return self._loader.output(name)
+
+    def errors(self) -> list[ev.ErrorRaised]:
+        return self._loader.errors()
+
+    def artifacts(self) -> list[ev.ArtifactSaved]:
+        return self._loader.artifacts()
+
+    def reproduce(self, block: str, element: int | None) -> Any:
+        return call_again(self.info, block, element, self._value, self._functions.get(block))
+
+    def _value(self, name: str) -> Any:
+        if name in self.info.outputs:
+            found = self._loader.output(name)
+            return found.as_mapped() if isinstance(found, StoredArray) else found
+        return self._loader.param(name)
+
+
+class MemorySource:
+    """A run that was not kept: what its process still holds."""
+
+    def __init__(self, info: RunInfo, recorder: Recorder, values: Values, functions: Functions) -> None:
+        assert isinstance(recorder, MemoryRecorder)
+        self.info = info
+        self.folder: str | None = None
+        self._recorder = recorder
+        self._values = values
+        self._functions = functions
+
+    def look(self) -> RunState:
+        return self._recorder.state
+
+    def status(self) -> dict[str, Any]:
+        state = self._recorder.state
+        return status_object(
+            self.info,
+            state,
+            Observation(
+                liveness=Liveness.ENDED if state.done else Liveness.LIVE,
+                source="journal",
+                run_folder=None,
+                duration_seconds=duration(state.started_at, state.finished_at, running=not state.done),
+            ),
+        )
+
+    def params(self) -> Mapping[str, Any]:
+        return dict(self._values.params)
+
+    def outputs(self) -> Mapping[str, Any]:
+        made = [name for name in self.info.outputs if name in self._values]
+        return Lazy(made, self._output, "outputs of this run")
+
+    def _output(self, name: str) -> Any:
+        value = self._values[name]
+        return value.whole(Form.LIST) if isinstance(value, MappedArray) else value
+
+    def errors(self) -> list[ev.ErrorRaised]:
+        return self._recorder.errors
+
+    def artifacts(self) -> list[ev.ArtifactSaved]:
+        return []
+
+    def reproduce(self, block: str, element: int | None) -> Any:
+        if block not in self._functions:
+            raise RunError(f"there is no block {block!r} in this run")
+        return call_again(self.info, block, element, self._values.__getitem__, self._functions[block])

@@ -1,0 +1,108 @@
+"""Every error that Runstone raises on purpose.
+
+    RunstoneError
+    ├── PipelineError          a pipeline that cannot be run as it is written
+    │   ├── MapSpecError       a mapspec that cannot be read; knows the position
+    │   └── InputError         the parameters of a run do not fit the pipeline
+    ├── SettingError           a setting that does not exist, or not with this value
+    ├── RunError               something about one run
+    │   ├── RunFailed          the run ended, and not well; has `.run`
+    │   ├── RunNotFound        no run under this name, id or folder
+    │   └── FailedElement      a failed element was used as if it had a value
+    ├── FolderError            a run folder that cannot be read or written as asked
+    │   ├── FormatTooNew       written by a newer format than this version reads
+    │   ├── StorageError       the disk refused: full, read-only, gone
+    │   ├── Superseded         another process has taken this run over
+    │   └── Untrusted          loading would run code from the folder, and nobody allowed it
+    └── NotStorable            a value that no format can keep; knows the path to the culprit
+
+Messages say what happened, where, and what to do next, in one line where that is possible.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runstone.run import Run
+
+
+class RunstoneError(Exception):
+    """Root of the tree: catch this to catch everything Runstone raises on purpose."""
+
+
+class PipelineError(RunstoneError):
+    """A pipeline that cannot be run as it is written."""
+
+
+class MapSpecError(PipelineError):
+    """A mapspec that cannot be read.
+
+    position: offset into `text`, counted from 0, of the first character that is wrong.
+    """
+
+    def __init__(self, problem: str, text: str, position: int) -> None:
+        self.problem = problem
+        self.text = text
+        self.position = position
+        super().__init__(f"{problem}, at position {position} of mapspec\n    {text}\n    {' ' * position}^")
+
+
+class InputError(PipelineError):
+    """The parameters given to a run do not fit its pipeline."""
+
+
+class SettingError(RunstoneError):
+    """A setting that does not exist, or does not take this value."""
+
+
+class RunError(RunstoneError):
+    """Something about one run."""
+
+
+class RunFailed(RunError):
+    """The run ended failed, timed_out, cancelled or crashed. `.run` is its record."""
+
+    def __init__(self, message: str, run: Run) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class RunNotFound(RunError):
+    """No run under this name, id or folder; or more than one."""
+
+
+class FailedElement(RunError):
+    """A failed element was used as if it had a value."""
+
+
+class FolderError(RunstoneError):
+    """A run folder that cannot be read or written as asked."""
+
+
+class FormatTooNew(FolderError):
+    """The folder was written in a newer format than this version reads."""
+
+
+class StorageError(FolderError):
+    """The disk refused: full, read-only, gone. What was recorded before stays readable."""
+
+
+class Superseded(FolderError):
+    """Another process has taken this run over; this one must not write any more."""
+
+
+class Untrusted(FolderError):
+    """Loading this value would run code from the folder, and nobody allowed that."""
+
+
+class NotStorable(RunstoneError):
+    """A value that no format can keep.
+
+    path: where in the value the culprit is, as Python would write it (`['model'].lock`); "" is the value itself.
+    """
+
+    def __init__(self, problem: str, path: str = "") -> None:
+        self.problem = problem
+        self.path = path
+        super().__init__(f"{problem} (at value{path})" if path else problem)

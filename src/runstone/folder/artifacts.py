@@ -1,0 +1,117 @@
+"""Files that a run saves on purpose: copied into the folder, checked, and recorded."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from runstone.core.events import ArtifactSaved
+from runstone.errors import InputError
+from runstone.folder import disk, layout
+from runstone.folder.writer import RunWriter
+
+_PIECE = 1024 * 1024
+
+_TYPES = {"image": "image", "text": "text", "audio": "audio", "video": "video"}
+_BY_ENDING = {
+    ".md": ("report", "text/markdown"),
+    ".html": ("report", "text/html"),
+    ".pdf": ("report", "application/pdf"),
+    ".csv": ("table", "text/csv"),
+    ".tsv": ("table", "text/tab-separated-values"),
+    ".parquet": ("table", "application/vnd.apache.parquet"),
+    ".arrow": ("table", "application/vnd.apache.arrow.file"),
+    ".json": ("data", "application/json"),
+    ".jsonl": ("data", "application/jsonl"),
+    ".toml": ("data", "application/toml"),
+    ".pkl": ("model", "application/octet-stream"),
+    ".pt": ("model", "application/octet-stream"),
+    ".onnx": ("model", "application/octet-stream"),
+    ".safetensors": ("model", "application/octet-stream"),
+}
+
+
+def save(
+    writer: RunWriter,
+    source: str,
+    *,
+    block: str,
+    element: int | None,
+    name: str | None = None,
+    artifact_type: str | None = None,
+    content_type: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> ArtifactSaved:
+    """Copy a file into the run and record it. The original is left as it is.
+
+    Raises InputError if there is no such file or the name is none.
+    """
+    shown = name or os.path.basename(source)
+    if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
+        raise InputError(f"artifact name {shown!r} cannot be a file name; give name='...'")
+    folder = f"{writer.folder}/{layout.ARTIFACTS}"
+    try:
+        reader = open(source, "rb")
+    except OSError as error:
+        raise InputError(f"artifact({source!r}): {(error.strerror or str(error)).lower()}") from error
+    with reader:
+        disk.make_folder(folder)
+        path, descriptor = _fresh(folder, shown)
+        try:
+            size, digest = _copy(reader, descriptor, path)
+            disk.sync(descriptor, path)
+        except BaseException:
+            disk.remove(path)
+            raise
+        finally:
+            os.close(descriptor)
+    writer.must_sync(folders=[folder, writer.folder])
+    guessed_type, guessed_content = _kind(shown)
+    return writer.event(
+        ArtifactSaved,
+        artifact_id=secrets.token_hex(8),
+        path=f"{layout.ARTIFACTS}/{os.path.basename(path)}",
+        name=shown,
+        artifact_type=artifact_type or guessed_type,
+        content_type=content_type or guessed_content,
+        size_bytes=size,
+        sha256=digest,
+        block=block,
+        element=element,
+        metadata=metadata or {},
+    )
+
+
+def _fresh(folder: str, name: str) -> tuple[str, int]:
+    stem, ending = os.path.splitext(name)
+    number = 1
+    while True:
+        path = f"{folder}/{name}" if number == 1 else f"{folder}/{stem}-{number}{ending}"
+        try:
+            return path, disk.create(path)
+        except FileExistsError:
+            number += 1
+
+
+def _copy(reader: Any, descriptor: int, path: str) -> tuple[int, str]:
+    import hashlib
+
+    digest = hashlib.sha256()
+    size = 0
+    while data := reader.read(_PIECE):
+        digest.update(data)
+        disk.append(descriptor, data, path)
+        size += len(data)
+    return size, digest.hexdigest()
+
+
+def _kind(name: str) -> tuple[str, str]:
+    """The type of artifact and the media type that a file name suggests."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in _BY_ENDING:
+        return _BY_ENDING[ending]
+    import mimetypes
+
+    content = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _TYPES.get(content.partition("/")[0], "file"), content

@@ -1,0 +1,188 @@
+"""Every way in which a run folder is changed; nothing else writes to one.
+
+The disk's refusals become `StorageError` here, once. Paths are absolute.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from runstone.errors import StorageError
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_BUFFERS = min(getattr(os, "IOV_MAX", 1024), 1024)
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free space, then run again; what was recorded before is kept",
+    errno.EDQUOT: "the disk quota is used up: free space, then run again; what was recorded before is kept",
+    errno.EROFS: "the file system is read-only: choose another run_folder",
+    errno.EACCES: "permission denied: choose a run_folder that this user may write to",
+    errno.EPERM: "permission denied: choose a run_folder that this user may write to",
+    errno.ENOENT: "the folder is gone: it was moved or deleted during the run",
+    errno.EIO: "the disk reports an input/output error",
+    errno.ENAMETOOLONG: "the name is too long for this file system: choose a shorter run_folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+}
+
+
+def refused(error: OSError, path: str) -> StorageError:
+    """The error to raise for what the system answered about `path`."""
+    advice = _ADVICE.get(error.errno or 0, (error.strerror or str(error)).lower())
+    return StorageError(f"cannot write {path}: {advice}")
+
+
+def make_folder(path: str, *, parents: bool = False, new: bool = False) -> None:
+    """Make a folder. new: raise FileExistsError if it is there already."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if new or not os.path.isdir(path):
+            raise
+    except FileNotFoundError as error:
+        if not parents:
+            raise refused(error, path) from error
+        make_folder(os.path.dirname(path), parents=True)
+        make_folder(path, new=new)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def create(path: str) -> int:
+    """Create a file that is not there yet, for appending; returns its descriptor. Raises FileExistsError."""
+    try:
+        return os.open(path, _CREATE, 0o666)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def append(descriptor: int, data: bytes, path: str) -> None:
+    """Hand bytes to the kernel: once this returns they survive the death of any process."""
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, memoryview(data)[written:])
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def append_all(descriptor: int, buffers: Sequence[bytes | memoryview], path: str) -> None:
+    """`append` for several buffers that belong together, without joining them first."""
+    if len(buffers) == 1 or not hasattr(os, "writev"):
+        append(descriptor, b"".join(buffers), path)
+        return
+    try:
+        for first in range(0, len(buffers), _BUFFERS):
+            part = buffers[first : first + _BUFFERS]
+            expected = sum(len(memoryview(buffer).cast("B")) if buffer else 0 for buffer in part)
+            written = os.writev(descriptor, part)
+            if written < expected:
+                append(descriptor, b"".join(part)[written:], path)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def cut(descriptor: int, length: int) -> None:
+    """Take a half-written record off the end of a file that only this process writes."""
+    os.ftruncate(descriptor, length)
+
+
+def sync(descriptor: int, path: str) -> None:
+    """Bring the content of a file to the disk: it survives the death of the machine."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def sync_path(path: str) -> None:
+    """`sync` for a file that is not open."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        raise refused(error, path) from error
+    try:
+        sync(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: str) -> None:
+    """Bring the names in a folder to the disk."""
+    if sys.platform == "win32":
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused(error, path) from error
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # some network file systems do not sync folders; they also do not need it
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise refused(error, path) from error
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: str, data: bytes, *, synced: bool = False) -> None:
+    """Put a whole file in place of what is there, so that a reader sees the old or the new one, never a part."""
+    beside = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.getpid()}.tmp"
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            append(descriptor, data, path)
+            if synced:
+                sync(descriptor, path)
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path)
+    except StorageError:
+        remove(beside)
+        raise
+    except OSError as error:
+        remove(beside)
+        raise refused(error, path) from error
+
+
+def publish(private: str, path: str) -> bool:
+    """Give a complete private file its public name, unless that name is taken; tells whether it was given.
+
+    Of any number of contenders exactly one gets True.
+    """
+    try:
+        os.link(private, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK):
+            raise refused(error, path) from error
+        return _publish_by_copy(private, path)
+    return True
+
+
+def _publish_by_copy(private: str, path: str) -> bool:
+    # Without links an exclusive create decides; a reader ignores the file until its first line is complete.
+    try:
+        descriptor = create(path)
+    except FileExistsError:
+        return False
+    try:
+        with open(private, "rb") as source:
+            append(descriptor, source.read(), path)
+        sync(descriptor, path)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def remove(path: str) -> None:
+    """Remove a file of our own if it is there."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return

@@ -1,0 +1,99 @@
+"""The parameters of a run: small ones in `run.json`, larger ones in `inputs/inputs.pack`, a frame each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from runstone.core.events import Chunk, ColumnMeta
+from runstone.core.records import ParamInfo
+from runstone.errors import FolderError, InputError, NotStorable
+from runstone.folder import clock, disk, layout
+from runstone.folder.look import Look, read_at
+from runstone.folder.pack import encode_frame
+from runstone.folder.preview import preview, type_name
+from runstone.folder.scan import frames
+from runstone.folder.values import Column, decode_column, decode_small, encode_column, encode_small
+
+Large = dict[str, Column]
+
+
+def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, ParamInfo], Large]:
+    """What `run.json` says about every parameter, and the columns of those that are too large for it.
+
+    params: all values of the run; given: those that the caller named, the others are defaults.
+    Raises InputError for a value that cannot be stored.
+    """
+    infos: dict[str, ParamInfo] = {}
+    large: Large = {}
+    for name, value in params.items():
+        source = "caller" if name in given else "default"
+        try:
+            raw = encode_small(value)
+            if raw is None:
+                large[name] = _column(value)
+                infos[name] = ParamInfo(type=type_name(value), preview=preview(value), source=source)
+            else:
+                infos[name] = ParamInfo(type=type_name(value), value=raw, preview=preview(value), source=source)
+        except NotStorable as refusal:
+            raise InputError(
+                f"parameter {name!r} cannot be kept with the run: {refusal}; pass something storable, or run with "
+                "run_folder=None, which keeps nothing"
+            ) from refusal
+    return infos, large
+
+
+def _column(value: Any) -> Column:
+    # A long list of numbers or texts is far smaller and faster as a column than as one cell.
+    if type(value) in (list, tuple):
+        column = encode_column(value)
+        if column.kind != "cells":
+            meta = {"kind": type(value).__name__, "count": len(value), "items": column.meta}
+            return Column(kind=type(value).__name__, meta=meta, data=column.data, safe=True)
+    return encode_column([value])
+
+
+def save(folder: str, large: Large) -> list[str]:
+    """Write the large parameters; returns the paths that are still to be synced: files first, then folders."""
+    path = f"{folder}/{layout.INPUTS_PACK}"
+    disk.make_folder(os.path.dirname(path))
+    descriptor = disk.create(path)
+    try:
+        for number, (name, column) in enumerate(large.items(), start=1):
+            meta = ColumnMeta(name=name, bytes=column.size, count=1, meta=column.meta, safe=column.safe)
+            chunk = Chunk(seq=number, at=clock.now(), block="", elements=[(0, 1)], ok=1, columns=[meta])
+            disk.append_all(descriptor, encode_frame(chunk, list(column.data)), path)
+    finally:
+        os.close(descriptor)
+    return [path, os.path.dirname(path)]
+
+
+def load(look: Look, infos: Mapping[str, ParamInfo], name: str, *, trust: bool) -> Any:
+    """The value of a parameter. Raises KeyError, Untrusted, FolderError."""
+    info = infos[name]
+    if info.is_small:
+        return decode_small(info.value, trust=trust)
+    descriptor = look.open(layout.INPUTS_PACK)
+    if descriptor is None:
+        raise FolderError(f"{layout.INPUTS_PACK} is missing, and with it the parameter {name!r}")
+    try:
+        for frame in frames(descriptor, 0, os.fstat(descriptor).st_size, verify_from=0):
+            column = frame.chunk.columns[0] if frame.chunk.columns else None
+            if column is not None and column.name == name:
+                data = read_at(descriptor, frame.payload, frame.stop - frame.payload)
+                return _decode(column, data, trust=trust)
+    finally:
+        os.close(descriptor)
+    raise FolderError(f"{layout.INPUTS_PACK} is damaged: the parameter {name!r} is not in it")
+
+
+def _decode(column: ColumnMeta, data: bytes, *, trust: bool) -> Any:
+    meta = column.meta
+    if isinstance(meta, dict) and meta.get("kind") in ("list", "tuple"):
+        count = meta.get("count")
+        if not isinstance(count, int):
+            raise FolderError("a stored list has no length")
+        items = decode_column(meta.get("items"), data, count, trust=trust)
+        return items if meta["kind"] == "list" else tuple(items)
+    return decode_column(meta, data, 1, trust=trust)[0]

@@ -1,0 +1,69 @@
+"""Journal lines: one event each, with a checksum of its own bytes.
+
+A line is the JSON of the event with one more field at its end, `"crc":"<8 hex digits>"`: the CRC-32 of the JSON
+without that field. So every line is plain JSON, and a torn, zero-filled or changed one is known as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zlib import crc32
+
+import msgspec
+
+from runstone.core.events import EVENT_LIMIT, Event, JournalEvent
+
+_TAIL = len(b',"crc":"00000000"}')
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(JournalEvent).decode
+
+
+class UnknownEvent(Event, frozen=True, kw_only=True):
+    """An event of a newer version: only its place in the sequence is known."""
+
+
+class _AnyEvent(msgspec.Struct, frozen=True):
+    seq: int
+    at: str
+
+
+_decode_any = msgspec.json.Decoder(_AnyEvent).decode
+
+
+def encode_line(event: Event) -> bytes:
+    """The line for an event. Raises ValueError if it is longer than a line may be."""
+    body = _encode(event)
+    line = b'%b,"crc":"%08x"}\n' % (body[:-1], crc32(body))
+    if len(line) > EVENT_LIMIT:
+        raise ValueError(f"event of {len(line)} bytes; a journal line has at most {EVENT_LIMIT}")
+    return line
+
+
+def decode_line(line: bytes) -> Event | None:
+    """The event in a line (without its newline), None if the line is damaged."""
+    if len(line) <= _TAIL or len(line) > EVENT_LIMIT or line[-_TAIL : -_TAIL + 8] != b',"crc":"':
+        return None
+    body = line[:-_TAIL] + b"}"
+    if line[-10:-2] != b"%08x" % crc32(body):
+        return None
+    try:
+        event: Event = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _unknown(body)
+    return event if event.seq > 0 else None
+
+
+def _unknown(body: bytes) -> Event | None:
+    try:
+        known = _decode_any(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return UnknownEvent(seq=known.seq, at=known.at) if known.seq > 0 else None
+
+
+def decode_lines(data: bytes) -> Iterator[tuple[int, Event | None]]:
+    """Every complete line of `data` as (offset behind it, event or None if damaged); an unfinished last line is left."""
+    start = 0
+    while (stop := data.find(b"\n", start)) >= 0:
+        yield stop + 1, decode_line(data[start:stop])
+        start = stop + 1

@@ -1,0 +1,55 @@
+"""`manifest.json`: the run in the shape its readers know, derived from the record and written at its end."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+
+from runstone.core.fold import RunState
+from runstone.core.records import RunInfo
+from runstone.errors import FolderError
+from runstone.folder import disk, layout
+from runstone.folder.observe import duration
+
+
+def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
+    """The manifest of a run. status: the word to act on."""
+    return {
+        "run_id": info.id,
+        "workspace_id": info.workspace,
+        "job_id": info.job_id,
+        "graph_name": info.pipeline.name,
+        "status": status,
+        "created_at": info.created_at,
+        "completed_at": state.finished_at,
+        "duration_seconds": duration(state.started_at, state.finished_at, running=not state.done),
+        "params": {name: param.preview for name, param in info.params.items()},
+        "outputs": {
+            name: {"type": output.type, "bytes": output.bytes, "values": output.stored}
+            for block in state.blocks.values()
+            for name, output in block.outputs.items()
+        },
+        "artifacts": [artifact.artifact_id for artifact in state.artifacts],
+        "error": first_error(state),
+        "stages": [
+            {"name": name, "status": block.status.value, "duration_seconds": block.duration}
+            for name, block in state.blocks.items()
+        ],
+    }
+
+
+def first_error(state: RunState) -> str | None:
+    """What went wrong first, in one line; None if nothing did."""
+    for error in state.errors:
+        where = error.block if error.element is None else f"{error.block}[{error.element}]"
+        return f"{where}: {error.type}: {error.message}"
+    return state.message or None if state.done and state.status.value not in ("completed", "degraded") else None
+
+
+def save(folder: str, info: RunInfo, state: RunState) -> None:
+    """Write the manifest. It is derived: if the disk refuses, it is built again when somebody asks."""
+    data = msgspec.json.encode(build(info, state, state.status.value))
+    with contextlib.suppress(FolderError):
+        disk.replace(f"{folder}/{layout.MANIFEST}", data)

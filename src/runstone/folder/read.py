@@ -1,0 +1,368 @@
+"""Reading a run from its folder: records, fold, and what can be proven about its driver.
+
+Heartbeat first, files second: a valid `status.json` saves folding what it holds already; everything behind it, or
+everything, is folded from journal and packs. Nothing is written, unpickled or imported, whatever the folder holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from runstone.core import fold
+from runstone.core.events import FORMAT, Record, RunEnded, RunTakenOver
+from runstone.core.ranges import add_range
+from runstone.core.records import RunInfo
+from runstone.core.statuses import Liveness, RunStatus
+from runstone.errors import FolderError, FormatTooNew
+from runstone.folder import checkpoint as checkpoints
+from runstone.folder import clock, identity, layout, scan
+from runstone.folder.look import Look
+
+RUN_LIMIT = 16 * 1024 * 1024
+JOURNAL_LIMIT = 256 * 1024 * 1024
+STALE_SECONDS = 5.0
+
+_decode_run = msgspec.json.Decoder(RunInfo).decode
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """A run as it was found on disk.
+
+    source: heartbeat, journal or disk_heuristic. ends: for every file that was folded, relative to the folder, how
+    much of it the fold has taken in. heuristic: the status to show when only `outputs/` speaks. notes: what a reader
+    should be told.
+    """
+
+    info: RunInfo
+    state: fold.RunState
+    source: str
+    liveness: Liveness
+    epochs: list[int]
+    ends: dict[str, int]
+    heartbeat_at: str | None = None
+    heartbeat_age: float | None = None
+    heuristic: RunStatus | str | None = None
+    notes: list[str] = []
+    missing: list[str] = []
+
+
+def read_info(look: Look) -> RunInfo:
+    """The content of `run.json`. Raises FileNotFoundError, FolderError, FormatTooNew."""
+    data = look.read(layout.RUN, RUN_LIMIT)
+    if data is None:
+        raise FileNotFoundError(f"no run in {look.path}: {layout.RUN} is not there")
+    try:
+        info: RunInfo = _decode_run(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_newer(data)
+        raise FolderError(f"{layout.RUN} is damaged: {error}") from None
+    if info.format > FORMAT:
+        _refuse_newer(data)
+    return info
+
+
+def _refuse_newer(data: bytes) -> None:
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if found > FORMAT:
+        raise FormatTooNew(
+            f"this run is in format {found} and this version of Runstone reads up to {FORMAT}: install a newer Runstone"
+        )
+
+
+def read_run(path: str) -> Reading:
+    """Everything that can be said about the run in a folder.
+
+    Raises FileNotFoundError or NotADirectoryError if there is no run, FolderError if it cannot be read.
+    """
+    with Look(path) as look:
+        return read_look(look)
+
+
+def read_look(look: Look, *, verify_all: bool = False) -> Reading:
+    """`read_run` for a folder that is open already. verify_all: check every value, and start from no checkpoint."""
+    info = read_info(look)
+    epochs = _epochs(look)
+    state = fold.initial(block.name for block in info.blocks)
+    reading = Reading(
+        info=info, state=state, source="journal", liveness=Liveness.LOST, epochs=epochs, ends={}, notes=[], missing=[]
+    )
+    data = None if verify_all else _read_checkpoint(look)
+    found = checkpoints.decode(data)
+    if found is not None and found.run_id != info.id:
+        found = None
+    if not epochs:
+        return _without_journal(look, reading, found)
+    limits = _limits(look, epochs)
+    if found is not None and (found.state.epoch not in epochs or not checkpoints.agrees(found, look, limits)):
+        _take_heartbeat(reading, found)
+        found = None
+    if found is not None:
+        reading.state = found.state
+        reading.ends = {known.path: known.offset for known in found.files}
+        _take_heartbeat(reading, found)
+    records, last_epoch_ended = _records(look, reading, limits, verify_all=verify_all)
+    _fold(look, reading, records, ended=last_epoch_ended)
+    if reading.state.done:
+        reading.liveness = Liveness.ENDED
+    else:
+        reading.liveness = _liveness(look, reading)
+        if found is not None:
+            reading.source = "heartbeat"
+    _check_disk(look, reading)
+    return reading
+
+
+def _read_checkpoint(look: Look) -> bytes | None:
+    try:
+        return look.read(layout.CHECKPOINT, checkpoints.LIMIT)
+    except FolderError:
+        return None
+
+
+def _epochs(look: Look) -> list[int]:
+    found = sorted(filter(None, map(layout.journal_epoch, look.names(layout.JOURNAL))))
+    return [epoch for number, epoch in enumerate(found, start=1) if number == epoch]
+
+
+def _limits(look: Look, epochs: list[int]) -> dict[str, int]:
+    """How much of each file of earlier epochs counts, as the newest takeover says."""
+    for epoch in reversed(epochs[1:]):
+        descriptor = look.open(layout.journal(epoch))
+        if descriptor is None:
+            continue
+        try:
+            event = scan.first_event(descriptor)
+        finally:
+            os.close(descriptor)
+        if isinstance(event, RunTakenOver):
+            return event.files
+        # made without links and not complete yet: not a takeover so far
+        epochs.remove(epoch)
+    return {}
+
+
+def _records(
+    look: Look, reading: Reading, limits: dict[str, int], *, verify_all: bool
+) -> tuple[list[tuple[int, int, Record]], bool]:
+    """All records behind what `reading.ends` says, as (number, epoch, record), and whether the newest journal has an end."""
+    found: list[tuple[int, int, Record]] = []
+    ended = False
+    newest = reading.epochs[-1]
+    for epoch in reading.epochs:
+        name = layout.journal(epoch)
+        result = _scan(look, reading, name, limits, epoch < newest, verify_all)
+        if result is not None:
+            found.extend((record.seq, epoch, record) for record in result.records)
+            ended = any(isinstance(record, RunEnded) for record in result.records)
+    for name in look.names(layout.OUTPUTS):
+        pack = layout.pack_block(name)
+        if pack is None or not 1 <= pack[1] <= newest:
+            continue
+        result = _scan(look, reading, f"{layout.OUTPUTS}/{name}", limits, pack[1] < newest, verify_all)
+        if result is not None:
+            found.extend((record.seq, pack[1], record) for record in result.records)
+    found.sort(key=_by_number)
+    return found, ended
+
+
+def _by_number(item: tuple[int, int, Record]) -> int:
+    return item[0]
+
+
+def _scan(
+    look: Look, reading: Reading, name: str, limits: dict[str, int], closed: bool, verify_all: bool
+) -> scan.Scan | None:
+    start = reading.ends.get(name, 0)
+    descriptor = look.open(name)
+    if descriptor is None:
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        stop = min(size, limits.get(name, 0)) if closed else size
+        if name.startswith(layout.JOURNAL):
+            if stop - start > JOURNAL_LIMIT:
+                reading.notes.append(f"{name} is longer than {JOURNAL_LIMIT:,} bytes; the rest was not read")
+                stop = start + JOURNAL_LIMIT
+            result = scan.scan_journal(descriptor, start, stop)
+        else:
+            result = scan.scan_pack(descriptor, start, stop, verify_all=verify_all)
+    except OSError as error:
+        reading.notes.append(f"{name} cannot be read: {error.strerror}")
+        return None
+    finally:
+        os.close(descriptor)
+    reading.ends[name] = result.end
+    if result.damaged:
+        reading.notes.append(f"{name} is damaged in the middle")
+    return result
+
+
+def _fold(look: Look, reading: Reading, records: list[tuple[int, int, Record]], *, ended: bool) -> None:
+    """Apply in order up to the first gap. A gap that nobody will fill any more is stepped over as lost."""
+    state = reading.state
+    newest = reading.epochs[-1]
+    gone: bool | None = None
+    for number, epoch, record in records:
+        if number <= state.seq:
+            continue
+        if number > state.seq + 1:
+            closed = epoch < newest or ended or isinstance(record, RunTakenOver)
+            if not closed:
+                if gone is None:
+                    gone = _driver_gone(look, reading) is True
+                if not gone:
+                    return
+            fold.lose(state, number - 1)
+        fold.apply(state, record)
+
+
+def _driver_gone(look: Look, reading: Reading) -> bool | None:
+    """Proof about the driver; None where its record says nothing about this folder, as in a copy."""
+    driver = reading.state.driver
+    epoch = reading.epochs[-1]
+    if driver is None or reading.state.epoch != epoch:
+        return None
+    journal = look.stat(layout.journal(epoch))
+    if journal is None or journal.st_ino != driver.journal_inode:
+        return None
+    if driver.boot_id == identity.boot_id() and journal.st_dev != driver.journal_device:
+        return None
+    return identity.is_gone(driver)
+
+
+def _take_heartbeat(reading: Reading, found: checkpoints.Checkpoint) -> None:
+    reading.heartbeat_at = found.at
+    if found.boot_id and found.boot_id == identity.boot_id():
+        reading.heartbeat_age = max(0.0, clock.steady() - found.steady)
+    else:
+        then = clock.seconds(found.at)
+        reading.heartbeat_age = None if then is None else max(0.0, time.time() - then)
+
+
+def _liveness(look: Look, reading: Reading) -> Liveness:
+    gone = _driver_gone(look, reading)
+    if gone:
+        return Liveness.GONE
+    driver = reading.state.driver
+    if driver is not None and gone is None and _is_copy(look, reading):
+        reading.notes.append("this folder is a copy: the process that wrote the original does not write here")
+        return Liveness.LOST
+    age = reading.heartbeat_age
+    if age is None:
+        then = clock.seconds(reading.state.updated_at or reading.info.created_at)
+        age = None if then is None else max(0.0, time.time() - then)
+    if age is None or age > reading.info.lease_seconds:
+        return Liveness.LOST
+    return Liveness.STALE if age > STALE_SECONDS else Liveness.LIVE
+
+
+def _is_copy(look: Look, reading: Reading) -> bool:
+    driver = reading.state.driver
+    journal = look.stat(layout.journal(reading.epochs[-1]))
+    return driver is not None and journal is not None and journal.st_ino != driver.journal_inode
+
+
+def _check_disk(look: Look, reading: Reading) -> None:
+    """Name the packs that the fold counts on and that are absent or shorter than that."""
+    for name, end in reading.ends.items():
+        if name.startswith(layout.OUTPUTS) and end:
+            found = look.stat(name)
+            if found is None or found.st_size < end:
+                reading.missing.append(name)
+
+
+def _without_journal(look: Look, reading: Reading, found: checkpoints.Checkpoint | None) -> Reading:
+    if found is not None:
+        reading.state, reading.source = found.state, "heartbeat"
+        reading.ends = {known.path: known.offset for known in found.files}
+        _take_heartbeat(reading, found)
+        reading.notes.append("the journal is missing; this is what status.json holds")
+        reading.liveness = Liveness.ENDED if found.state.done else Liveness.LOST
+        _check_disk(look, reading)
+        return reading
+    reading.source = "disk_heuristic"
+    reading.notes.append("journal and status.json are missing; this is inferred from outputs/")
+    newest = 0.0
+    for name, record, modified in _outputs_alone(look):
+        newest = max(newest, modified)
+        if name == layout.VALUES_PACK:
+            _count_values(reading, record)
+        else:
+            _count(reading.state, record)
+    reading.heuristic = _guess(reading, newest)
+    done = reading.heuristic is RunStatus.COMPLETED
+    reading.liveness = Liveness.ENDED if done else Liveness.LOST
+    return reading
+
+
+def _outputs_alone(look: Look) -> Iterator[tuple[str, scan.Chunk, float]]:
+    for name in look.names(layout.OUTPUTS):
+        relative = f"{layout.OUTPUTS}/{name}"
+        if layout.pack_block(name) is None and relative != layout.VALUES_PACK:
+            continue
+        descriptor = look.open(relative)
+        if descriptor is None:
+            continue
+        try:
+            found = os.fstat(descriptor)
+            for frame in scan.frames(descriptor, 0, found.st_size, verify_from=found.st_size - scan.TAIL_VERIFIED):
+                yield relative, frame.chunk, found.st_mtime
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _count(state: fold.RunState, chunk: scan.Chunk) -> None:
+    block = state.blocks.get(chunk.block)
+    if block is None:
+        return
+    if chunk.shape is not None:
+        block.shape = chunk.shape
+    new = sum(add_range(block.recorded, start, stop) for start, stop in chunk.elements if 0 <= start < stop)
+    if new:
+        block.ok += min(chunk.ok, new)
+        block.failed += max(0, new - chunk.ok)
+    for column in chunk.columns:
+        output = block.outputs.setdefault(column.name, fold.OutputState(type=column.type))
+        output.stored += column.count
+        output.bytes += column.bytes
+
+
+def _count_values(reading: Reading, chunk: scan.Chunk) -> None:
+    makers = reading.info.outputs
+    for column in chunk.columns:
+        if column.name in makers:
+            block = reading.state.blocks[makers[column.name].name]
+            block.outputs[column.name] = fold.OutputState(type=column.type, stored=1, bytes=column.bytes)
+
+
+def _guess(reading: Reading, newest: float) -> RunStatus | str:
+    expected = 0
+    there = 0
+    any_output = False
+    for block in reading.info.blocks:
+        state = reading.state.blocks[block.name]
+        for output in block.outputs:
+            expected += 1
+            stored = state.outputs[output].stored if output in state.outputs else 0
+            any_output = any_output or stored > 0
+            total = 1 if state.shape is None else state.total
+            there += stored > 0 and total is not None and stored >= total
+    if expected == there:
+        return RunStatus.COMPLETED
+    if not any_output:
+        return RunStatus.PENDING
+    fresh = time.time() - newest < reading.info.lease_seconds
+    return RunStatus.RUNNING if fresh else "incomplete"

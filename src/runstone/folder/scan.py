@@ -1,0 +1,128 @@
+"""Reading records out of journals and packs, from an offset on, as far as they are valid."""
+
+from __future__ import annotations
+
+import os
+from zlib import crc32
+
+import msgspec
+
+from runstone.core.events import Chunk, Event, Record
+from runstone.folder.journal import decode_lines
+from runstone.folder.look import read_at
+from runstone.folder.pack import MAGIC, Frame, decode_frame
+
+WINDOW = 1024 * 1024
+TAIL_VERIFIED = 4 * 1024 * 1024
+"""Values are checked against their checksum in the last bytes of a pack only, where an unsynced write may be damaged;
+whoever loads or takes over checks all."""
+
+
+class Scan(msgspec.Struct, kw_only=True):
+    """What a file holds. end: behind its last valid record, in bytes; damaged: bytes between records were stepped over."""
+
+    records: list[Record]
+    end: int
+    tail: bytes = b""
+    damaged: int = 0
+
+
+def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
+    """The events between two offsets. `start` must be the beginning of a line."""
+    data = read_at(descriptor, start, max(0, stop - start))
+    scan = Scan(records=[], end=start)
+    damaged = 0
+    for behind, event in decode_lines(data):
+        if event is None:
+            damaged += 1
+        else:
+            scan.records.append(event)  # type: ignore[arg-type]  # events of newer versions fold as "stepped over"
+            scan.end = start + behind
+            scan.damaged += damaged
+            damaged = 0
+    return scan
+
+
+def scan_pack(descriptor: int, start: int, stop: int, *, verify_all: bool = False) -> Scan:
+    """The chunks between two offsets; frames with a broken header or, where it is checked, broken values are left out."""
+    scan = Scan(records=[], end=start)
+    for frame in frames(descriptor, start, stop, verify_from=start if verify_all else stop - TAIL_VERIFIED, scan=scan):
+        scan.records.append(frame.chunk)
+    return scan
+
+
+def frames(
+    descriptor: int, start: int, stop: int, *, verify_from: int, scan: Scan | None = None
+) -> list[Frame]:
+    """The frames between two offsets; values that end behind `verify_from` are checked."""
+    found: list[Frame] = []
+    scan = scan or Scan(records=[], end=start)
+    window, base, at, size = b"", start, 0, stop
+    damaged = 0
+    while base + at < stop:
+        frame = decode_frame(window, at, base, size)
+        if type(frame) is int:
+            base, at = base + at, 0
+            window = read_at(descriptor, base, min(max(WINDOW, frame), stop - base))
+            if len(window) < frame and len(window) < stop - base:
+                break
+            continue
+        if not isinstance(frame, Frame):
+            behind = _next_magic(descriptor, base + at + 1, stop)
+            if behind is None:
+                break
+            damaged += behind - base - at
+            base, at, window = behind, 0, b""
+            continue
+        if frame.stop > verify_from and not _values_valid(descriptor, frame, window, base):
+            damaged += frame.stop - frame.start
+        else:
+            found.append(frame)
+            scan.end, scan.damaged = frame.stop, scan.damaged + damaged
+            damaged = 0
+        at = frame.stop - base
+        if at > len(window):
+            base, at, window = frame.stop, 0, b""
+    return found
+
+
+def _next_magic(descriptor: int, start: int, stop: int) -> int | None:
+    while start < stop:
+        data = read_at(descriptor, start, min(WINDOW, stop - start))
+        at = data.find(MAGIC)
+        if at >= 0:
+            return start + at
+        if len(data) < len(MAGIC):
+            return None
+        start += len(data) - len(MAGIC) + 1
+    return None
+
+
+def _values_valid(descriptor: int, frame: Frame, window: bytes, base: int) -> bool:
+    if frame.stop - base <= len(window):
+        return crc32(memoryview(window)[frame.payload - base : frame.stop - base]) == frame.payload_crc
+    checksum, at = 0, frame.payload
+    while at < frame.stop:
+        data = read_at(descriptor, at, min(WINDOW, frame.stop - at))
+        if not data:
+            return False
+        checksum = crc32(data, checksum)
+        at += len(data)
+    return checksum == frame.payload_crc
+
+
+def tail_before(descriptor: int, offset: int, length: int) -> bytes:
+    """The up to `length` bytes just before an offset."""
+    start = max(0, offset - length)
+    return read_at(descriptor, start, offset - start)
+
+
+def first_event(descriptor: int) -> Event | None:
+    """The first event of a journal, None if its first line is damaged or not complete."""
+    data = read_at(descriptor, 0, min(os.fstat(descriptor).st_size, 64 * 1024))
+    for _, event in decode_lines(data):
+        return event
+    return None
+
+
+__all__ = ["Chunk", "Scan", "first_event", "frames", "scan_journal", "scan_pack", "tail_before"]

@@ -1,0 +1,338 @@
+"""The one writer of a run folder: it numbers records, hands them to the kernel, and syncs them.
+
+Everything the driver records goes through here, under one lock: an event or a chunk gets the next number, is appended
+to its file and applied to the fold, in this order, so that a process killed at any moment leaves a prefix.
+*Recorded* is what `flush` or `chunk` returned from; *synced* follows within 20 ms by the pulse, and always before a
+block's `completed` and before the end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from runstone.core import events as ev
+from runstone.core import fold
+from runstone.core.moves import BLOCK_DONE
+from runstone.core.ranges import Range
+from runstone.core.reasons import Reason
+from runstone.core.records import RunInfo
+from runstone.core.statuses import BlockStatus, RunStatus
+from runstone.errors import FolderError, StorageError, Superseded
+from runstone.folder import checkpoint as checkpoints
+from runstone.folder import clock, disk, identity, layout
+from runstone.folder.journal import encode_line
+from runstone.folder.pack import encode_frame
+
+E = TypeVar("E", bound=ev.Event)
+Buffer = bytes | memoryview
+
+HEARTBEAT_SECONDS = 1.0
+_encode_json = msgspec.json.Encoder().encode
+
+
+class _File:
+    """A file this epoch appends to. tail: its last bytes, for the checkpoint."""
+
+    __slots__ = ("descriptor", "path", "size", "tail")
+
+    def __init__(self, descriptor: int, path: str, size: int = 0, tail: bytes = b"") -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.size = size
+        self.tail = tail
+
+
+class RunWriter:
+    """Writes one epoch of one run. Safe to use from several threads.
+
+    Every method raises StorageError if the disk refuses, and Superseded once another process has taken the run over;
+    after either, nothing more is written. In a forked child it refuses to write.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        info: RunInfo,
+        state: fold.RunState,
+        epoch: int,
+        journal: int,
+        known: dict[str, checkpoints.FileMark],
+        written: bytes = b"",
+    ) -> None:
+        """journal: descriptor of this epoch's journal, which holds `written`. known: marks of earlier epochs' files."""
+        self.folder = folder
+        self.info = info
+        self.state = state
+        self.epoch = epoch
+        self.lock = threading.RLock()
+        self.on_tick: Callable[[float], None] | None = None
+        self.broken: FolderError | None = None
+        self._sync_lock = threading.Lock()
+        self._pid = os.getpid()
+        self._journal = _File(journal, f"{folder}/{layout.journal(epoch)}", len(written), written)
+        self._packs: dict[str, _File] = {}
+        self._known = known
+        self._pending: list[bytes] = []
+        self._values: dict[str, Any] = {}
+        self._dirty_files: dict[str, int | None] = {}
+        self._dirty_folders: set[str] = set()
+        self._next_journal = f"{folder}/{layout.journal(epoch + 1)}"
+        self._renewed = self._beat_at = clock.steady()
+        self._closed = False
+
+    # recording
+
+    def event(self, kind: type[E], **fields: Any) -> E:
+        """Number an event and take it into the fold; `flush` hands it to the kernel."""
+        with self.lock:
+            event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
+            self._pending.append(encode_line(event))
+            fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
+            return event
+
+    def flush(self) -> None:
+        """Record all events so far. Must be called before user code runs that could follow from them."""
+        with self.lock:
+            if not self._pending:
+                return
+            data = b"".join(self._pending)
+            self._append(self._journal, [data], len(data))
+            self._pending.clear()
+
+    def chunk(
+        self,
+        block: str,
+        elements: list[Range],
+        payload: Sequence[Buffer],
+        **fields: Any,
+    ) -> ev.Chunk:
+        """Record the outcomes and values of some elements of a block at once. fields: of `core.events.Chunk`."""
+        with self.lock:
+            self.flush()
+            chunk = ev.Chunk(seq=self.state.seq + 1, at=clock.now(), block=block, elements=elements, **fields)
+            buffers = encode_frame(chunk, list(payload))
+            self._append(self._pack(block), buffers, sum(map(len, buffers)))
+            fold.apply(self.state, chunk)
+            return chunk
+
+    def keep_value(self, output: str, small: Any) -> None:
+        """Remember a named output that lives in an event, for `outputs/values.pack`."""
+        self._values[output] = small
+
+    def _pack(self, block: str) -> _File:
+        file = self._packs.get(block)
+        if file is None:
+            outputs = f"{self.folder}/{layout.OUTPUTS}"
+            if not self._packs and not os.path.isdir(outputs):
+                disk.make_folder(outputs)
+                self._dirty_folders.add(self.folder)
+            path = f"{self.folder}/{layout.pack(block, self.epoch)}"
+            file = self._packs[block] = _File(disk.create(path), path)
+            self._dirty_folders.add(outputs)
+        return file
+
+    def _append(self, file: _File, buffers: Sequence[Buffer], length: int) -> None:
+        self._check()
+        try:
+            disk.append_all(file.descriptor, buffers, file.path)
+        except StorageError as error:
+            self.broken = error
+            disk.cut(file.descriptor, file.size)
+            raise
+        file.size += length
+        last = bytes(buffers[-1][-checkpoints.MARK_BYTES :])
+        file.tail = (file.tail + b"".join(buffers) if len(last) < checkpoints.MARK_BYTES else last)[
+            -checkpoints.MARK_BYTES :
+        ]
+        self._dirty_files[file.path] = file.descriptor
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+        if os.getpid() != self._pid:
+            raise FolderError(f"a forked child cannot record into {self.folder}: only the process that runs it can")
+        if clock.steady() - self._renewed > self.info.lease_seconds * 2 / 3:
+            # Somebody may have taken the run over while this process was held up.
+            self.check_epoch()
+
+    def check_epoch(self) -> None:
+        """Raise Superseded if another process has taken the run over."""
+        if os.path.lexists(self._next_journal):
+            self.broken = Superseded(f"another process has taken over the run in {self.folder}; this one stops")
+            raise self.broken
+
+    # syncing
+
+    def sync(self) -> None:
+        """Bring everything recorded so far to the disk."""
+        with self._sync_lock:
+            with self.lock:
+                self.flush()
+                files, self._dirty_files = self._dirty_files, {}
+                folders, self._dirty_folders = self._dirty_folders, set()
+            try:
+                for path, descriptor in files.items():
+                    if descriptor is None:
+                        disk.sync_path(path)
+                    else:
+                        disk.sync(descriptor, path)
+                for folder in folders:
+                    disk.sync_folder(folder)
+            except StorageError as error:
+                self.broken = error
+                raise
+
+    def must_sync(self, *, files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
+        """Let the next sync also bring these closed files and folders to the disk."""
+        with self.lock:
+            self._dirty_files.update(dict.fromkeys(files))
+            self._dirty_folders.update(folders)
+
+    def close_pack(self, block: str) -> None:
+        """No more chunks of this block come: sync and let go of its pack."""
+        if block in self._packs:
+            self.sync()
+            with self._sync_lock, self.lock:
+                self._release(self._packs.pop(block))
+
+    def _release(self, file: _File) -> None:
+        name = os.path.relpath(file.path, self.folder)
+        self._known[name] = checkpoints.FileMark(path=name, offset=file.size, crc=checkpoints.mark(file.tail))
+        self._dirty_files.pop(file.path, None)
+        os.close(file.descriptor)
+
+    # the pulse
+
+    def tick(self, now: float) -> None:
+        """What is due: close a chunk, sync, give a sign of life. Called by the pulse about every 10 ms."""
+        if self._closed or self.broken is not None:
+            return
+        if self.on_tick is not None:
+            self.on_tick(now)
+        if self._dirty_files or self._dirty_folders or self._pending:
+            self.sync()
+        if now - self._beat_at >= HEARTBEAT_SECONDS:
+            self.check_epoch()
+            self._renewed = self._beat_at = now
+            self.write_checkpoint()
+
+    def write_checkpoint(self) -> None:
+        """Replace `status.json` by the fold as it is now."""
+        with self._sync_lock:
+            with self.lock:
+                self.flush()
+                marks = [
+                    checkpoints.FileMark(
+                        path=os.path.relpath(file.path, self.folder), offset=file.size, crc=checkpoints.mark(file.tail)
+                    )
+                    for file in (self._journal, *self._packs.values())
+                ]
+                data = checkpoints.encode(
+                    checkpoints.Checkpoint(
+                        run_id=self.info.id,
+                        at=clock.now(),
+                        steady=clock.steady(),
+                        boot_id=identity.boot_id(),
+                        lease_seconds=self.info.lease_seconds,
+                        state=self.state,
+                        files=[*self._known.values(), *marks],
+                    )
+                )
+            disk.replace(f"{self.folder}/{layout.CHECKPOINT}", data)
+
+    # the end
+
+    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
+        """Sync everything, then record and sync the end; the last checkpoint follows. Blocks must have ended."""
+        self._write_values()
+        self.sync()
+        self.event(ev.RunEnded, status=status, reason=reason, message=message)
+        self.sync()
+        self._closed = True
+        self.write_checkpoint()
+
+    def abandon(self, why: str) -> None:
+        """After the disk has refused: end all blocks and the run as crashed if there is room for that, else nothing."""
+        with self.lock:
+            self.broken = None
+            for name, block in self.state.blocks.items():
+                if block.status not in BLOCK_DONE:
+                    end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
+                    self.event(ev.BlockEnded, block=name, status=end, reason=Reason.STORAGE)
+            status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
+            self.event(ev.RunEnded, status=status, reason=Reason.STORAGE, message=why[:1000])
+            try:
+                self.flush()
+                self.sync()
+            except FolderError as error:
+                self.broken = error
+            self._closed = True
+
+    def _write_values(self) -> None:
+        if not self._values:
+            return
+        path = f"{self.folder}/{layout.VALUES_PACK}"
+        outputs = os.path.dirname(path)
+        if not self._packs and not os.path.isdir(outputs):
+            disk.make_folder(outputs)
+            self._dirty_folders.add(self.folder)
+        columns, payload = [], []
+        for name, small in self._values.items():
+            data = _encode_json(small)
+            columns.append(ev.ColumnMeta(name=name, bytes=len(data), count=1, meta={"kind": "small"}))
+            payload.append(data)
+        chunk = ev.Chunk(seq=self.state.seq, at=clock.now(), block="", elements=[(0, 1)], ok=1, columns=columns)
+        disk.remove(path)
+        descriptor = disk.create(path)
+        try:
+            disk.append_all(descriptor, encode_frame(chunk, list(payload)), path)
+            disk.sync(descriptor, path)
+        finally:
+            os.close(descriptor)
+        self._dirty_folders.add(outputs)
+
+    def close(self) -> None:
+        """Let go of all files; nothing is written."""
+        with self._sync_lock, self.lock:
+            self._closed = True
+            for file in (self._journal, *self._packs.values()):
+                os.close(file.descriptor)
+            self._packs.clear()
+
+
+def begin(folder: str, info: RunInfo, executor: str) -> RunWriter:
+    """Make the folder of a new run and record its start. Raises FileExistsError if there is a run already.
+
+    `run.json` gets its name last: a folder with it has a journal that names the process.
+    """
+    disk.make_folder(folder, parents=True)
+    if os.path.lexists(f"{folder}/{layout.RUN}"):
+        raise FileExistsError(folder)
+    disk.make_folder(f"{folder}/{layout.JOURNAL}")
+    path = f"{folder}/{layout.journal(1)}"
+    descriptor = disk.create(path)
+    try:
+        state = fold.initial(block.name for block in info.blocks)
+        writer = RunWriter(folder, info, state, 1, descriptor, {})
+        writer.event(ev.RunStarted, driver=own_driver(descriptor, executor))
+        writer.flush()
+        run = f"{folder}/{layout.RUN}"
+        disk.replace(run, _encode_json(info))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    writer.must_sync(files=[run], folders=[f"{folder}/{layout.JOURNAL}", folder, os.path.dirname(folder)])
+    return writer
+
+
+def own_driver(journal: int, executor: str) -> ev.Driver:
+    """The identity of this process as the writer of the journal with this descriptor."""
+    found = os.fstat(journal)
+    return msgspec.structs.replace(
+        identity.this_process(), journal_inode=found.st_ino, journal_device=found.st_dev, executor=executor
+    )

@@ -1,0 +1,235 @@
+"""`Run`: the record of one run, the same object in the process that made it and in any other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from runstone.core import events as ev
+from runstone.core.moves import DONE
+from runstone.core.statuses import RunStatus
+from runstone.engine.launch import Launched
+from runstone.engine.record import FolderRecorder
+from runstone.engine.sources import FolderSource, MemorySource, Source
+from runstone.errors import RunFailed, RunNotFound
+from runstone.folder import manifest
+from runstone.folder.observe import duration
+from runstone.folder.resolve import resolve
+
+_ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
+
+
+class Run:
+    """One run: how it stands, what it made, what went wrong.
+
+    Everything is read-only. A run that has not ended is looked at again whenever it is asked; one that has ended never
+    changes. Times are RFC 3339 in UTC, durations seconds.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    # identity
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._source.info.id
+
+    run_id = id
+
+    @property
+    def pipeline(self) -> str:
+        """The name of its pipeline."""
+        return self._source.info.pipeline.name
+
+    graph_name = pipeline
+
+    @property
+    def workspace(self) -> str:
+        """The workspace it belongs to."""
+        return self._source.info.workspace
+
+    workspace_id = workspace
+
+    @property
+    def job_id(self) -> str | None:
+        """The job that made it, if one did."""
+        return self._source.info.job_id
+
+    @property
+    def run_folder(self) -> str | None:
+        """Where it is recorded, None if it is not kept."""
+        return self._source.folder
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return list(self._source.info.tags)
+
+    # how it stands
+
+    @property
+    def status(self) -> str:
+        """The word to act on; `crashed` also if its process is proven dead and wrote no end."""
+        state = self._source.look()
+        return state.status.value if state.done else str(self.status_object()["status"])
+
+    @property
+    def done(self) -> bool:
+        """Whether an end is recorded."""
+        return self._source.look().done
+
+    @property
+    def created_at(self) -> str:
+        return self._source.info.created_at
+
+    @property
+    def started_at(self) -> str | None:
+        return self._source.look().started_at
+
+    @property
+    def finished_at(self) -> str | None:
+        return self._source.look().finished_at
+
+    completed_at = finished_at
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """From start to end; None while it goes on."""
+        state = self._source.look()
+        return duration(state.started_at, state.finished_at, running=state.status not in DONE)
+
+    @property
+    def progress(self) -> float | None:
+        """How much is done, from 0 to 1."""
+        found: float | None = self.status_object()["progress_fraction"]
+        return found
+
+    def status_object(self) -> dict[str, Any]:
+        """All of it, as every surface shows it; see docs/run-folders.md."""
+        return self._source.status()
+
+    def manifest(self) -> dict[str, Any]:
+        """The run in the shape of `manifest.json`, as it stands now."""
+        return manifest.build(self._source.info, self._source.look(), self.status)
+
+    @property
+    def blocks(self) -> dict[str, str]:
+        """Every block with its status."""
+        return {name: block.status.value for name, block in self._source.look().blocks.items()}
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """Every block with its status and duration."""
+        found: list[dict[str, Any]] = self.manifest()["stages"]
+        return found
+
+    # what went in and came out
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters, loaded one by one when they are asked for."""
+        return self._source.params()
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The named outputs, loaded one by one when they are asked for.
+
+        What a mapped block made behaves like a list; an element that failed is a `Failed` in its place.
+        """
+        return self._source.outputs()
+
+    @property
+    def errors(self) -> list[RunErrorRecord]:
+        """What user code raised, in order; the first 1,000 of each block."""
+        return [RunErrorRecord(event, self._source) for event in self._source.errors()]
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong first, in one line; None if nothing did."""
+        return manifest.first_error(self._source.look())
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The ids of the files it saved; see `list_artifacts`."""
+        return [artifact.artifact_id for artifact in self._source.artifacts()]
+
+    def list_artifacts(self, artifact_type: str | None = None) -> list[ev.ArtifactSaved]:
+        """The files it saved, with name, type, size, media type, checksum and metadata; `path` is below the folder."""
+        found = self._source.artifacts()
+        return [one for one in found if artifact_type is None or one.artifact_type == artifact_type]
+
+    def explain(self) -> str:
+        """How it ended and where to look, in a few words; what `RunFailed` says."""
+        state = self._source.look()
+        said = [f"run {self.id[:8]} of {self.pipeline!r} ended {self.status}"]
+        if self.error:
+            said.append(f": {self.error}")
+        if state.error_count > 1:
+            said.append(f" (and {state.error_count - 1:,} more errors)")
+        if self.run_folder:
+            said.append(f"\n  see it: runstone show {os.path.relpath(self.run_folder)}")
+        return "".join(said)
+
+    def __repr__(self) -> str:
+        return f"<run {self.id[:8]} of {self.pipeline!r}: {self.status}>"
+
+
+class RunErrorRecord:
+    """One error of a run: what was raised, where, for which arguments."""
+
+    def __init__(self, event: ev.ErrorRaised, source: Source) -> None:
+        self._event = event
+        self._source = source
+        self.type: str = event.type
+        self.message: str = event.message
+        self.traceback: str = event.traceback
+        self.block: str = event.block
+        self.element: int | None = event.element
+        self.index: tuple[int, ...] | None = None if event.index is None else tuple(event.index)
+        self.attempt: int = event.attempt
+        self.reason: str = event.reason.value
+        self.occurred_at: str = event.at
+        self.params: dict[str, Any] = event.params
+
+    def reproduce(self) -> Any:
+        """Call the function again, here, with the inputs that were stored, and return what it gives.
+
+        Works in any process that can import the function. Raises what the function raises, and RunError if the
+        function or its inputs cannot be found.
+        """
+        return self._source.reproduce(self.block, self.element)
+
+    def __repr__(self) -> str:
+        where = self.block if self.element is None else f"{self.block}[{', '.join(map(str, self.index or ()))}]"
+        return f"<{where}: {self.type}: {self.message}>"
+
+
+def execute(launched: Launched, *, raise_on_error: bool) -> Run:
+    """Execute a launched run and return its record; see `Pipeline.run` for what is raised."""
+    launched.execute()
+    driver, recorder = launched.driver, launched.driver.recorder
+    functions = {name: block.function for name, block in driver.task.blocks.items()}
+    if isinstance(recorder, FolderRecorder):
+        run = Run(FolderSource(recorder.writer.folder, launched.info, recorder.state, functions=functions))
+    else:
+        run = Run(MemorySource(launched.info, recorder, driver.values, functions))
+    if raise_on_error and recorder.state.status not in _ENDED_WELL:
+        raise RunFailed(run.explain(), run) from driver.error
+    return run
+
+
+def open_run(run: str | os.PathLike[str], *, trust: bool = True) -> Run:
+    """Open the record of a run, in any process.
+
+    run: its folder, its id, or the first characters of its id. trust: whether stored values may be unpickled when
+    they are asked for, which runs code from the folder; say False for folders that somebody else made.
+    Raises RunNotFound, FolderError.
+    """
+    folder = resolve(run)
+    try:
+        return Run(FolderSource.open(folder, trust=trust))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
