@@ -237,7 +237,7 @@ class MappedArray:
         elements = self.elements()
         if is_array(self._elements):
             taken = _part(self._elements, index)
-            return taken.copy() if form is Form.ARRAY else _listed(taken, index.count(None))
+            return taken if form is Form.ARRAY else _listed(taken, index.count(None))
         nested = self._nested(elements, index, dropped)
         return _array(self.name, nested, index.count(None)) if form is Form.ARRAY else nested
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -188,6 +188,9 @@ class _Slices:
         self._shape = shape
         self._form = form
         self._missing = missing
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.__getitem__, range(math.prod(self._shape)))
 
     def __getitem__(self, number: int) -> Any:
         place = iter(unravel(number, self._shape))

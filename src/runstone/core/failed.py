@@ -33,7 +33,7 @@ class Failed(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def for_dependant(self, block: str, index: tuple[int, ...]) -> Failed:
         """The mark of an element that is not called because of this one."""
-        return Failed(block, index, self.error_type, self.message, self.origin or self)
+        return Failed(block, index, self.error_type, self.message, self if self.origin is None else self.origin)
 
     def explain(self) -> str:
         """One sentence: which element, and what went wrong."""

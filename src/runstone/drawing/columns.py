@@ -14,29 +14,24 @@ from runstone.drawing.crossings import Neighbours
 Gap = Callable[[int, int], float]
 """The least distance between the centres of two nodes that stand side by side, the left one first."""
 
-_MOST_GATHERINGS = 12
-# Columns that differ by less, in px, are one: nobody sees that bend.
-_STRAIGHT = 0.5
-
 
 def columns(
-    layers: Sequence[Sequence[int]], up: Neighbours, down: Neighbours, bends: Sequence[bool], gap: Gap
+    layers: Sequence[Sequence[int]], up: Neighbours, down: Neighbours, node_count: int, gap: Gap
 ) -> list[float]:
     """The centre of every node, in px; the leftmost centre is wherever it falls.
 
-    bends: for every node, whether it is only a point that a long edge passes.
+    node_count: numbers from here on are not nodes but bends, points that a long edge passes.
     Four layouts, each leaning into another corner, are laid over each other, and the mean of the middle two counts.
-    That leaves wide graphs wider than they need be, so straight columns then move to where their neighbours are.
     """
-    size = len(bends)
-    torn = _torn(layers, up, bends)
+    size = len(up)
+    torn = _torn(layers, up, node_count)
     answers = []
     for downwards in (True, False):
         for leftwards in (True, False):
             turned = [list(layer) if leftwards else list(reversed(layer)) for layer in layers]
             if not downwards:
                 turned.reverse()
-            root = _aligned(turned, up if downwards else down, torn, size)
+            root = _aligned(turned, up if downwards else down, torn, node_count)
             answer = _compacted(turned, root, gap if leftwards else lambda left, right: gap(right, left), size)
             answers.append((answer if leftwards else [-x for x in answer], leftwards))
 
@@ -45,37 +40,41 @@ def columns(
     for answer, leftwards in answers:
         shift = min(narrowest) - min(answer) if leftwards else max(narrowest) - max(answer)
         aligned.append([x + shift for x in answer])
-    mean = [(second + third) / 2 for _, second, third, _ in (sorted(four) for four in zip(*aligned, strict=True))]
-    return _gathered(layers, up, down, gap, mean)
+    return [(second + third) / 2 for _, second, third, _ in (sorted(four) for four in zip(*aligned, strict=True))]
 
 
-def _torn(layers: Sequence[Sequence[int]], up: Neighbours, bends: Sequence[bool]) -> set[tuple[int, int]]:
+def _torn(layers: Sequence[Sequence[int]], up: Neighbours, node_count: int) -> set[tuple[int, int]]:
     """The edges (upper, lower) that cross the inside of a long edge, and so give way to it."""
     torn: set[tuple[int, int]] = set()
     for upper, lower in pairwise(layers):
         place = {node: number for number, node in enumerate(upper)}
         start, left = 0, -1
         for number, node in enumerate(lower):
-            inner = next((other for other in up[node] if bends[node] and bends[other]), None)
+            inner = next((other for other in up[node] if node >= node_count and other >= node_count), None)
             if inner is None and number + 1 < len(lower):
                 continue
             right = len(upper) if inner is None else place[inner]
             for other in lower[start : number + 1]:
                 for above in up[other]:
-                    if not left <= place[above] <= right and not (bends[other] and bends[above]):
+                    if not left <= place[above] <= right and min(other, above) < node_count:
                         torn.add((above, other))
             start, left = number + 1, right
     return torn
 
 
-def _aligned(layers: Sequence[Sequence[int]], before: Neighbours, torn: set[tuple[int, int]], size: int) -> list[int]:
+def _aligned(
+    layers: Sequence[Sequence[int]], before: Neighbours, torn: set[tuple[int, int]], node_count: int
+) -> list[int]:
     """Bind each node to a middle neighbour of the layer before it; the first node of everyone's column."""
-    root = list(range(size))
+    root = list(range(len(before)))
     for earlier, layer in pairwise(layers):
         place = {node: number for number, node in enumerate(earlier)}
         last = -1
         for node in layer:
             others = sorted(before[node], key=place.__getitem__)
+            if node >= node_count:
+                # A trunk runs on straight, wherever its branches go.
+                others = [other for other in others if other >= node_count] or others
             if not others:
                 continue
             middle = len(others) // 2
@@ -115,68 +114,3 @@ def _compacted(layers: Sequence[Sequence[int]], root: Sequence[int], gap: Gap, s
         if right_of[node]:
             x[node] = max(x[node], min(x[other] - distance for other, distance in right_of[node].items()))
     return [x[root[node]] for node in range(size)]
-
-
-def _gathered(
-    layers: Sequence[Sequence[int]],
-    up: Neighbours,
-    down: Neighbours,
-    gap: Gap,
-    centre: Sequence[float],
-) -> list[float]:
-    """Move whole columns, whose nodes stand straight below each other, to the median of what they are joined to.
-
-    That shortens edges and bends none that was straight. A column that stands between two medians stays, so what was
-    centred stays centred.
-    """
-    x = list(centre)
-    left_of: dict[int, int] = {}
-    right_of: dict[int, int] = {}
-    for layer in layers:
-        for left, right in pairwise(layer):
-            left_of[right], right_of[left] = left, right
-
-    def gather(body: set[int]) -> float:
-        """Move nodes together towards the median; how far they went, in px."""
-        pulls = sorted(x[other] for node in body for other in (*up[node], *down[node]) if other not in body)
-        if not pulls:
-            return 0.0
-        here = next(x[node] for node in body)
-        wanted = min(max(here, pulls[(len(pulls) - 1) // 2]), pulls[len(pulls) // 2])
-        if wanted < here:
-            bounds = (x[left_of[node]] + gap(left_of[node], node) for node in body if node in left_of)
-            to = max((wanted, *bounds))
-        else:
-            bounds = (x[right_of[node]] - gap(node, right_of[node]) for node in body if node in right_of)
-            to = min((wanted, *bounds))
-        if abs(to - here) < _STRAIGHT or (to < here) != (wanted < here):
-            return 0.0
-        for node in body:
-            x[node] = to
-        return abs(to - here)
-
-    for _ in range(_MOST_GATHERINGS):
-        moved = 0.0
-        seen: set[int] = set()
-        for layer in layers:
-            for start in layer:
-                if start not in seen:
-                    column = _column(start, up, down, x)
-                    seen.update(column)
-                    moved += gather(column)
-        if moved < 1:
-            break
-    return x
-
-
-def _column(start: int, up: Neighbours, down: Neighbours, x: Sequence[float]) -> set[int]:
-    """The nodes joined to `start` by edges that run straight down."""
-    column = {start}
-    waiting = [start]
-    while waiting:
-        node = waiting.pop()
-        for other in (*up[node], *down[node]):
-            if other not in column and abs(x[other] - x[node]) < _STRAIGHT:
-                column.add(other)
-                waiting.append(other)
-    return column

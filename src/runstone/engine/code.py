@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
+
+from runstone.engine.importing import file_of
 
 UNRESOLVED = "?"
 
@@ -40,10 +41,10 @@ def loader(function: Callable[..., Any]) -> str | None:
     module, name = getattr(inner, "__module__", None), getattr(inner, "__qualname__", "")
     if not module or not name or "<" in name:
         return None
-    if module != "__main__":
-        return f"{module}:{name}"
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return f"{os.path.abspath(path)}:{name}" if path else None
+    path = file_of(module)
+    if path is not None:
+        return f"{path}:{name}"
+    return None if module == "__main__" else f"{module}:{name}"
 
 
 def _inner(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from runstone.core.events import ArtifactSaved
 from runstone.errors import RunError
 
 
@@ -14,7 +15,7 @@ class Recorder(Protocol):
 
     folder: str | None
 
-    def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> Any: ...
+    def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ArtifactSaved: ...
 
 
 class Place:

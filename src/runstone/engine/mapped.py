@@ -97,6 +97,7 @@ def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException 
     append = cells.append
     first_error: BaseException | None = None
     while len(cells) < total and not control.stopping:
+        failure: BaseException | None = None
         try:
             for each in islice(arguments, _BATCH):
                 append(function(*each))
@@ -105,7 +106,10 @@ def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException 
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            final = _retried(work, plan, collector, function, error)
+            # handled outside of this clause, or the errors of later attempts would name this one as their context
+            failure = error
+        if failure is not None:
+            final = _retried(work, plan, collector, function, failure)
             first_error = first_error or final
             if final is not None and not tolerated:
                 return first_error

@@ -129,10 +129,10 @@ class FolderRecorder:
             failed = _failures(cells, [position - start for position in bad], payload)
             fields.update(failed)
         metas = []
-        for number, (name, column) in enumerate(zip(ended.outputs, columns, strict=True)):
+        firsts = (good[:1] if len(ended.outputs) == 1 else good[0]) if len(good) else ()
+        for position, (name, column) in enumerate(zip(ended.outputs, columns, strict=True)):
             payload.extend(column.data)
-            first = good[0] if good and len(ended.outputs) == 1 else good[0][number] if good else None
-            metas.append(_meta(name, column, len(good), type_name(first) if good else ""))
+            metas.append(_meta(name, column, len(good), type_name(firsts[position]) if firsts else ""))
         self.writer.chunk(
             ended.block,
             _slice_ranges(ended.ranges, start, stop),

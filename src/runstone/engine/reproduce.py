@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +9,7 @@ from runstone.blocks import Block
 from runstone.core.calls import plan_calls, split_arguments
 from runstone.core.records import BlockInfo, RunInfo
 from runstone.core.settings import Missing
+from runstone.engine.importing import attribute, import_named
 from runstone.errors import RunError
 
 
@@ -62,32 +59,10 @@ def find_function(described: BlockInfo) -> Callable[..., Any]:
         )
     place, _, path = described.loader.rpartition(":")
     try:
-        found: Any = _load_file(place) if place.endswith(".py") else importlib.import_module(place)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = attribute(import_named(place), path)
     except Exception as error:
         raise RunError(
             f"the function of block {described.name!r} cannot be found at {described.loader}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    return found.function if isinstance(found, Block) else found  # type: ignore[no-any-return]
-
-
-def _load_file(path: str) -> Any:
-    main = sys.modules.get("__main__")
-    if os.path.abspath(getattr(main, "__file__", None) or "") == path:
-        return main
-    name = f"runstone_loaded_{os.path.splitext(os.path.basename(path))[0]}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == path:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return found.function if isinstance(found, Block) else found

@@ -1,0 +1,111 @@
+"""The entry: finds the command, and turns errors into one line and an exit code.
+
+A command's module is imported when it is used, so that `runstone status` never pays for the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "run": ("runstone.cli.run", "Execute a pipeline and record the run."),
+    "status": ("runstone.cli.status", "Tell how a run stands, as JSON."),
+    "list-runs": ("runstone.cli.list_runs", "List the runs in a folder, as JSON."),
+    "watch": ("runstone.cli.watch", "Follow a run until it ends, as JSON."),
+    "show": ("runstone.cli.show", "Show a run to a person."),
+    "output": ("runstone.cli.output", "Print or save an output of a run."),
+    "graph": ("runstone.cli.graph", "Draw the graph of a pipeline or a run."),
+    "completion": ("runstone.cli.completion", "Print the script that completes commands in your shell."),
+}
+
+
+class Commands(click.Group):
+    """Loads a command when it is named; its help is known without that."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="runstone", message="%(prog)s %(version)s")
+def runstone() -> None:
+    """Run Python pipelines, and keep a record of every run that can be trusted.
+
+    RUN is a run folder, or the id of a run in ./runs, or the first characters of one.
+    """
+
+
+def main() -> None:
+    """What the command `runstone` calls."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(args: list[str]) -> int:
+    """Execute one command and return its exit code."""
+    try:
+        code = runstone.main(args=args, prog_name="runstone", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as shown:
+        click.echo(shown.format_message())
+        return 2
+    except click.ClickException as error:
+        return complain(_one_line(error), error.exit_code)
+    except click.Abort:
+        return complain("interrupted", 130)
+    except KeyboardInterrupt:
+        return complain("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of a pipe has gone: nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _own(error)
+
+
+def _own(error: Exception) -> int:
+    from runstone.errors import FolderError, RunError, RunstoneError
+
+    if not isinstance(error, RunstoneError):
+        raise error
+    wrong_use = not isinstance(error, (FolderError, RunError))
+    return complain(str(error), 2 if wrong_use else 1)
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = error.format_message()
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        message = f"{message.rstrip('.')}; see {error.ctx.command_path} --help"
+    return " ".join(message.split())
+
+
+def complain(message: str, code: int) -> int:
+    """Say what went wrong, on standard error; returns the exit code."""
+    click.echo(f"runstone: {message}", err=True)
+    return code

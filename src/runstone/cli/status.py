@@ -1,0 +1,26 @@
+"""`runstone status`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from runstone.cli.arguments import pretty_option, run_argument
+from runstone.cli.printing import print_json
+from runstone.folder import find
+
+
+@click.command()
+@run_argument
+@pretty_option
+@click.option("--include-run-info", is_flag=True, help="Add run_info, the content of run.json.")
+def command(run: str, pretty: bool, include_run_info: bool) -> None:
+    """Tell how RUN stands, as one JSON object.
+
+    Works while it runs, after its process died, and on a copy. Exits 0 whenever the run could be read, else 1.
+    """
+    status = find.status_of(run, include_run_info=include_run_info)
+    print_json(status, pretty=pretty)
+    if "error" in status:
+        sys.exit(1)

@@ -1,0 +1,36 @@
+"""The status of what a user names, for commands that always answer with JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runstone.errors import FolderError, RunNotFound
+from runstone.folder import layout, observe
+from runstone.folder.look import Look
+from runstone.folder.read import RUN_LIMIT
+from runstone.folder.resolve import resolve
+
+
+def status_of(run: str, *, include_run_info: bool = False) -> dict[str, Any]:
+    """The status object of a run; `{"status": "missing"|"error", "error": ...}` where there is none to be had.
+
+    include_run_info: add `run_info`, the content of `run.json`.
+    """
+    try:
+        folder = resolve(run)
+    except RunNotFound as error:
+        return observe.failure(run, "missing", str(error))
+    status = observe.status(folder)
+    if include_run_info and "error" not in status:
+        status["run_info"] = _run_info(folder)
+    return status
+
+
+def _run_info(folder: str) -> Any:
+    try:
+        with Look(folder) as look:
+            return msgspec.json.decode(look.read(layout.RUN, RUN_LIMIT) or b"null")
+    except (OSError, FolderError, msgspec.DecodeError):
+        return None

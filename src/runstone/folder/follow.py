@@ -1,0 +1,56 @@
+"""Following a run: its status object at every change, until it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from runstone.folder import layout, observe
+
+# A change of the journal is noticed this soon; everything else at the next interval.
+_GLANCE_SECONDS = 0.02
+_ENDS = frozenset({"completed", "degraded", "failed", "timed_out", "cancelled", "crashed", "missing", "error"})
+
+
+def follow(folder: str, *, interval: float, timeout: float | None) -> Iterator[dict[str, Any]]:
+    """Yield the status object now and at every change; the last one is an end, or the last before `timeout` seconds.
+
+    A run that crashed ends here, though somebody may still resume it.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    last: dict[str, Any] | None = None
+    while True:
+        status = observe.status(folder)
+        if status != last:
+            yield status
+            last = status
+        if status["status"] in _ENDS:
+            return
+        if not _wait(folder, interval, deadline):
+            return
+
+
+def _wait(folder: str, interval: float, deadline: float | None) -> bool:
+    """Wait for the next change or the interval; False once the deadline has passed."""
+    begun = time.monotonic()
+    before = _journals(folder)
+    while True:
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return False
+        if now - begun >= interval or _journals(folder) != before:
+            return True
+        pause = min(_GLANCE_SECONDS, interval - (now - begun))
+        time.sleep(max(0.0, pause if deadline is None else min(pause, deadline - now)))
+
+
+def _journals(folder: str) -> tuple[int, int]:
+    """How long the newest journal is; changes with every event."""
+    try:
+        names = os.listdir(f"{folder}/{layout.JOURNAL}")
+        newest = max((layout.journal_epoch(name) or 0 for name in names), default=0)
+        return newest, os.stat(f"{folder}/{layout.journal(newest)}").st_size
+    except OSError:
+        return 0, 0
