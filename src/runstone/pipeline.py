@@ -120,6 +120,15 @@ class Pipeline:
 
     def resolved(self, run: Settings) -> dict[str, Settings]:
         """What holds for each block in a run with these settings."""
+        if run == Settings():
+            return self._resolved_alone
+        return self._resolve(run)
+
+    @functools.cached_property
+    def _resolved_alone(self) -> dict[str, Settings]:
+        return self._resolve(Settings())
+
+    def _resolve(self, run: Settings) -> dict[str, Settings]:
         return {name: resolve(block.settings, run, self.settings) for name, block in self.blocks.items()}
 
     @functools.cached_property

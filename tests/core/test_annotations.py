@@ -178,7 +178,8 @@ def test_the_annotation_of_an_element(annotation: Any, axes: int, element: Any) 
 
 def test_a_tuple_of_different_things_gives_either() -> None:
     element, _ = element_annotation(tuple[int, str], 1)
-    assert cannot_fit(element, str) is None and cannot_fit(element, bytes)
+    assert cannot_fit(element, str) is None
+    assert cannot_fit(element, bytes)
 
 
 @pytest.mark.parametrize(
@@ -225,4 +226,5 @@ def test_annotations_of_a_function_are_resolved_one_by_one_if_need_be() -> None:
 
 
 def test_functions_without_annotations_have_none() -> None:
-    assert hints_of(len) == {} and hints_of(lambda x: x) == {}
+    assert hints_of(len) == {}
+    assert hints_of(lambda x: x) == {}

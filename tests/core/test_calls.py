@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstone.block import block
+from runstone.blocks import block
 from runstone.core.arrays import MappedArray, mapped_array
 from runstone.core.calls import CallPlan, plan_calls, split_arguments
 from runstone.core.failed import Failed
@@ -22,7 +22,9 @@ def plan(function: Any, mapspec: str | None, /, extras: dict[str, Any] | None = 
     missing = sources.pop("missing", None)
     made = block(function, name="f", mapspec=mapspec, missing=missing)
     named = {name.replace("__", "."): value for name, value in sources.items()}
-    return plan_calls(function, made.parameters, named, mapspec=made.mapspec, missing=made.settings.missing, extras=extras)
+    return plan_calls(
+        function, made.parameters, named, mapspec=made.mapspec, missing=made.settings.missing, extras=extras
+    )
 
 
 def results(planned: CallPlan) -> list[Any]:
@@ -153,8 +155,10 @@ def test_reductions_leave_out_or_keep_what_failed() -> None:
 
 def test_two_failed_arguments_name_the_first_and_stay_in_order() -> None:
     one, two = Failed("p", (1,), "ValueError", "1"), Failed("q", (0,), "ValueError", "2")
-    x, y = mapped("a[i] -> y[i]", (2,), [1, one]), mapped("a[i] -> y[i]", (2,), [two, one])
+    x, y = mapped("a[i] -> y[i]", (2,), [1, one]), mapped("a[i] -> y[i]", (2,), [two, two])
     assert list(plan(pair, "x[i], y[i] -> z[i]", x=x, y=y).blocked().items()) == [(0, two), (1, one)]
+    crossed = plan(pair, "x[i], y[j] -> z[j, i]", x=x, y=y).blocked()
+    assert list(crossed.items()) == [(0, two), (1, one), (2, two), (3, one)]
 
 
 @given(st.data())
@@ -166,7 +170,7 @@ def test_any_way_of_asking_gives_the_same_arguments(data: st.DataObject) -> None
         axes = data.draw(st.lists(st.sampled_from("ijk"), unique=True, min_size=1))
         arrays[name] = (axes, np.arange(np.prod([lengths[a] for a in axes])).reshape([lengths[a] for a in axes]))
     mapped_axes = [axis for axis in output if any(axis in axes for axes, _ in arrays.values())]
-    text = ', '.join(f"{name}[{', '.join(axes)}]" for name, (axes, _) in arrays.items())
+    text = ", ".join(f"{name}[{', '.join(axes)}]" for name, (axes, _) in arrays.items())
     values = {name: array.tolist() for name, (_, array) in arrays.items()}
     planned = plan(lambda a, b: (a, b), f"{text} -> z[{', '.join(mapped_axes)}]", **values)
     expected = []

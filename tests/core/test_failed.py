@@ -34,7 +34,7 @@ USES: list[Callable[[Any], Any]] = [
     lambda x: x + 1,
     lambda x: 1 + x,
     lambda x: "a" + x,
-    lambda x: [1] + x,
+    lambda x: [1] + x,  # noqa: RUF005
     lambda x: x - 1,
     lambda x: 1 - x,
     lambda x: 2 * x,
@@ -49,7 +49,7 @@ USES: list[Callable[[Any], Any]] = [
     lambda x: ~x,
     lambda x: abs(x),
     lambda x: x < 1,
-    lambda x: 1 < x,
+    lambda x: 1 < x,  # noqa: SIM300
     lambda x: sorted([x, x]),
     lambda x: max([1, x]),
     lambda x: sum([x]),

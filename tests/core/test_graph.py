@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runstone.block import block
+from runstone.blocks import block
 from runstone.core.graph import NO_DEFAULT, Graph, Use, build_graph
 from runstone.errors import PipelineError
 
@@ -33,15 +33,20 @@ def test_parameters_named_like_an_output_are_fed_by_it_and_the_rest_is_given_by_
     built = graph(make("a(root)", output="x"), make("b(x, n=3)"))
     assert built.producers == {"x": "a", "b": "b"}
     assert list(built.run_parameters) == ["root", "n"]
-    assert built.run_parameters["root"].required and built.run_parameters["n"].default == 3
+    assert built.run_parameters["root"].required
+    assert built.run_parameters["n"].default == 3
     assert built.run_parameters["root"].default is NO_DEFAULT
-    assert built.uses["b"]["x"].source == "a" and built.uses["b"]["n"].source is None
+    assert built.uses["b"]["x"].source == "a"
+    assert built.uses["b"]["n"].source is None
 
 
 def test_blocks_come_after_what_they_need_and_otherwise_stay_in_order() -> None:
     built = graph(make("d(c, a)"), make("z(root)"), make("c(b)"), make("b(a)"), make("a(root)"))
     assert list(built.blocks) == ["z", "a", "b", "c", "d"]
-    assert built.upstream["d"] == ("c", "a") and built.downstream["a"] == ("b", "d")
+    assert built.upstream["d"] == ("c", "a")
+    assert built.downstream["a"] == ("b", "d")
+    later = graph(make("a(b)"), make("b(root)"), make("c(root)"))
+    assert list(later.blocks) == ["b", "a", "c"]
     assert list(built.upstream) == list(built.downstream) == list(built.uses) == list(built.blocks)
 
 
@@ -57,7 +62,8 @@ def test_a_circle_is_found_below_blocks_that_hang_on_it() -> None:
 
 def test_a_condition_adds_a_dependency() -> None:
     built = graph(make("late(x)", when=lambda check, limit=5: True), make("check(x)"))
-    assert list(built.blocks) == ["check", "late"] and built.upstream["late"] == ("check",)
+    assert list(built.blocks) == ["check", "late"]
+    assert built.upstream["late"] == ("check",)
     assert built.run_parameters["limit"].default == 5
     assert built.condition_uses["late"]["check"].use is Use.CONSTANT
 
@@ -128,7 +134,8 @@ def test_defaults_agree_between_blocks() -> None:
     refused(make("a(n=1)"), make("b(n=True)"), match="two defaults")
     refused(make("a(n=np.zeros(2))"), make("b(n=np.zeros(3))"), match="two defaults")
     same = graph(make("a(n=[1], e=float('nan'))"), make("b(n=[1], e=float('nan'))"))
-    assert same.run_parameters["n"].default == [1] and math.isnan(same.run_parameters["e"].default)
+    assert same.run_parameters["n"].default == [1]
+    assert math.isnan(same.run_parameters["e"].default)
     assert graph(make("a(m=np.ones(3))"), make("b(m=np.ones(3))"), make("c(m)")).run_parameters["m"].required is False
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runstone.block import block
+from runstone.blocks import block
 from runstone.core.graph import Graph, build_graph
 from runstone.core.inputs import check_inputs, extra_inputs
 from runstone.errors import InputError

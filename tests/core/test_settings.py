@@ -39,8 +39,10 @@ def test_jitter_leaves_a_part_of_the_wait(attempt: int, random: float, delay: fl
 
 
 def test_only_named_exceptions_are_tried_again() -> None:
-    assert Retries(1).allows(ValueError()) and not Retries(1).allows(KeyboardInterrupt())
-    assert Retries(1, on=OSError).allows(FileNotFoundError()) and not Retries(1, on=[OSError]).allows(ValueError())
+    assert Retries(1).allows(ValueError())
+    assert not Retries(1).allows(KeyboardInterrupt())
+    assert Retries(1, on=OSError).allows(FileNotFoundError())
+    assert not Retries(1, on=[OSError]).allows(ValueError())
 
 
 @pytest.mark.parametrize(

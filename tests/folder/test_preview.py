@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstone.folder.preview import MAX_BYTES, preview, type_name
@@ -80,6 +80,7 @@ def size(shown: object) -> int:
     return len(msgspec.json.encode(shown))
 
 
+@settings(deadline=None)
 @given(anything)
 def test_any_value_gives_small_json_and_a_short_type_name(value: object) -> None:
     shown = preview(value)

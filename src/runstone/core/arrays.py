@@ -6,73 +6,23 @@ object however it is taken.
 
 from __future__ import annotations
 
-import enum
 import math
 import operator
-import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain, product
 from typing import Any
 
-from runstone.core.annotations import wants_array, wants_list
 from runstone.core.failed import Failed
+from runstone.core.forms import Form, flattened, form_of, listed, to_array
 from runstone.core.mapspec import MapSpec
 from runstone.core.settings import Missing
-from runstone.errors import FailedElement, InputError
+from runstone.core.shapes import Shape, is_array, measure, strides, unravel
+from runstone.errors import InputError
 
-Shape = tuple[int | None, ...]
-"""Lengths, outermost axis first. None where nobody can know, because an outer axis is empty."""
+__all__ = ["Form", "GivenArray", "Index", "MappedArray", "form_of", "is_array", "mapped_array", "measure", "unravel"]
 
 Index = tuple[int | None, ...]
 """A place in an array: a number for each axis, None for the axes that are taken whole."""
-
-
-class Form(enum.Enum):
-    """In which container several elements are handed to a function."""
-
-    AS_GIVEN = "as given"
-    """What the caller or the block made an array stays one; everything else becomes a list."""
-    LIST = "list"
-    """Nested lists."""
-    ARRAY = "array"
-    """A numpy array; of numbers if all elements are, else of objects."""
-
-
-def form_of(annotation: Any) -> Form:
-    """The container that a parameter with this annotation is given."""
-    if wants_array(annotation):
-        return Form.ARRAY
-    return Form.LIST if wants_list(annotation) else Form.AS_GIVEN
-
-
-def measure(name: str, value: Any, rank: int) -> Shape:
-    """The lengths of the first `rank` axes of nested sequences or an array.
-
-    Raises InputError, naming the array and the place, if it is not that deep or not rectangular.
-    """
-    if is_array(value):
-        if value.ndim < rank:
-            raise InputError(f"{name!r} is an array with {_axes(value.ndim)}, but is mapped over {rank}")
-        return tuple(value.shape[:rank])
-    shape: list[int | None] = []
-    level: Iterable[Any] = (value,)
-    for axis in range(rank):
-        length: int | None = None
-        for number, part in enumerate(level):
-            if not _is_sequence(part):
-                where = _place(name, shape, number)
-                raise InputError(f"{where} is of type {type(part).__name__}, but a list, a tuple or an array is needed")
-            if length is None:
-                length, first = len(part), number
-            elif len(part) != length:
-                raise InputError(
-                    f"axis {axis + 1} of {name!r} has different lengths: {length} in {_place(name, shape, first)}, "
-                    f"{len(part)} in {_place(name, shape, number)}"
-                )
-        shape.append(length)
-        if axis + 1 < rank:
-            level = list(chain.from_iterable(level))
-    return tuple(shape)
 
 
 class GivenArray:
@@ -88,15 +38,15 @@ class GivenArray:
         rank = len(self.shape)
         if is_array(self.value):
             return self.value if rank == 1 else self.value.reshape((-1, *self.value.shape[rank:]))  # type: ignore[no-any-return]
-        return self.value if rank == 1 else _flat(self.value, rank)
+        return self.value if rank == 1 else flattened(self.value, rank)
 
     def take(self, index: Index, form: Form, missing: Missing | None = None) -> Any:
         """The part at this place. missing: without meaning here, a value that exists is whole."""
         taken = _part(self.value, index)
         depth = index.count(None)
         if form is Form.ARRAY:
-            return taken if is_array(taken) else _array(self.name, taken, depth)
-        return _listed(taken, depth) if form is Form.LIST and is_array(taken) else taken
+            return taken if is_array(taken) else to_array(self.name, taken, depth)
+        return listed(taken, depth) if form is Form.LIST and is_array(taken) else taken
 
     def failed_at(self, named: tuple[bool, ...]) -> dict[int, Failed]:
         """Nothing: see MappedArray."""
@@ -205,11 +155,11 @@ class MappedArray:
     def _unpacked(self) -> list[Any]:
         inner_shape = [length for length, external in zip(self.shape, self.external, strict=True) if not external]
         size = math.prod(inner_shape)
-        unpacked = [[cell] * size if type(cell) is Failed else _flat(cell, len(inner_shape)) for cell in self.cells]
+        unpacked = [[cell] * size if type(cell) is Failed else flattened(cell, len(inner_shape)) for cell in self.cells]
         if self.external == tuple(sorted(self.external, reverse=True)):
             return list(chain.from_iterable(unpacked))
         steps = self._cell_strides()
-        inside = iter(_strides(inner_shape))
+        inside = iter(strides(inner_shape))
         inner_steps = [0 if external else next(inside) for external in self.external]
         return [
             unpacked[sum(map(operator.mul, place, steps))][sum(map(operator.mul, place, inner_steps))]
@@ -227,7 +177,7 @@ class MappedArray:
         Raises FailedElement if an array is asked for and the gaps leave none.
         """
         if None not in index:
-            return self.elements()[sum(map(_times, index, _strides(self.shape)))]
+            return self.elements()[sum(map(_times, index, strides(self.shape)))]
         dropped: int | None = None
         if missing is Missing.DROP and self.failed:
             free = [axis for axis, number in enumerate(index) if number is None and self.external[axis]]
@@ -237,9 +187,9 @@ class MappedArray:
         elements = self.elements()
         if is_array(self._elements):
             taken = _part(self._elements, index)
-            return taken if form is Form.ARRAY else _listed(taken, index.count(None))
+            return taken.copy() if form is Form.ARRAY else listed(taken, index.count(None))
         nested = self._nested(elements, index, dropped)
-        return _array(self.name, nested, index.count(None)) if form is Form.ARRAY else nested
+        return to_array(self.name, nested, index.count(None)) if form is Form.ARRAY else nested
 
     def _without_failed(self) -> MappedArray:
         if self._good is None:
@@ -249,28 +199,28 @@ class MappedArray:
         return self._good
 
     def _nested(self, elements: Sequence[Any], index: Index, dropped: int | None) -> list[Any]:
-        strides, cell_strides = _strides(self.shape), self._cell_strides()
+        steps, cell_steps = strides(self.shape), self._cell_strides()
         failed = set(self.failed) if dropped is not None else set()
         free = [axis for axis, number in enumerate(index) if number is None]
 
         def nested(level: int, start: int, cell: int) -> list[Any]:
             axis = free[level]
-            stride, cell_stride = strides[axis], cell_strides[axis]
+            step, cell_step = steps[axis], cell_steps[axis]
             numbers: Iterable[int] = range(self.shape[axis])
             if axis == dropped:
-                numbers = [number for number in numbers if cell + number * cell_stride not in failed]
+                numbers = [number for number in numbers if cell + number * cell_step not in failed]
             elif level + 1 == len(free):
                 length = self.shape[axis]
-                return list(elements[start : start + (length - 1) * stride + 1 : stride]) if length else []
+                return list(elements[start : start + (length - 1) * step + 1 : step]) if length else []
             if level + 1 == len(free):
-                return [elements[start + number * stride] for number in numbers]
-            return [nested(level + 1, start + number * stride, cell + number * cell_stride) for number in numbers]
+                return [elements[start + number * step] for number in numbers]
+            return [nested(level + 1, start + number * step, cell + number * cell_step) for number in numbers]
 
-        return nested(0, sum(map(_times, index, strides)), sum(map(_times, index, cell_strides)))
+        return nested(0, sum(map(_times, index, steps)), sum(map(_times, index, cell_steps)))
 
     def _cell_strides(self) -> list[int]:
         """For each axis, how many cells further the next place along it is; 0 for inner axes."""
-        outer = iter(_strides(self.external_shape))
+        outer = iter(strides(self.external_shape))
         return [next(outer) if external else 0 for external in self.external]
 
     def failed_at(self, named: tuple[bool, ...]) -> dict[int, Failed]:
@@ -303,29 +253,6 @@ def mapped_array(
     return MappedArray(name, mapspec.output_axes, external, shape, cells, failed)
 
 
-def unravel(number: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The place of a flat number in an array of this shape, last axis fastest."""
-    place: list[int] = []
-    for length in reversed(shape):
-        number, at = divmod(number, length)
-        place.append(at)
-    return tuple(reversed(place))
-
-
-def is_array(value: Any) -> bool:
-    """Whether it is a numpy array; numpy is not imported to find out."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, getattr(numpy, "ndarray", ()))
-
-
-def _is_sequence(value: Any) -> bool:
-    if isinstance(value, (list, tuple, range)):
-        return True
-    if is_array(value):
-        return bool(value.ndim)
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
-
-
 def _part(value: Any, index: Index) -> Any:
     if not index:
         return value
@@ -337,66 +264,8 @@ def _part(value: Any, index: Index) -> Any:
     return [_part(one, rest) for one in value]
 
 
-def _flat(value: Any, rank: int) -> list[Any]:
-    for _ in range(rank - 1):
-        value = chain.from_iterable(value)
-    return list(value)
-
-
-def _listed(value: Any, depth: int) -> Any:
-    return [_listed(one, depth - 1) for one in value] if depth else value
-
-
-def _array(name: str, nested: list[Any], rank: int) -> Any:
-    """A numpy array of nested lists, with exactly so many axes: elements that are lists or arrays stay elements."""
-    import numpy
-
-    try:
-        shape = tuple(length or 0 for length in measure(name, nested, rank))
-    except InputError:
-        raise FailedElement(
-            f"without its failed elements {name!r} is no longer rectangular, so it cannot be an array; "
-            f"take it as a list, or say missing='keep'"
-        ) from None
-    flat = _flat(nested, rank)
-    kinds = set(map(type, flat))
-    if kinds <= {int, float} or kinds <= {int, float, complex} or kinds == {bool} or _are_numpy_numbers(kinds):
-        numbers = numpy.array(flat) if flat else numpy.empty(0)
-        # Integers that fit no width together would silently become floats.
-        if numbers.dtype.kind != "f" or kinds != {int}:
-            return numbers.reshape(shape)
-    objects = numpy.empty(len(flat), dtype=object)
-    for number, one in enumerate(flat):
-        objects[number] = one
-    return objects.reshape(shape)
-
-
-def _are_numpy_numbers(kinds: set[type]) -> bool:
-    import numpy
-
-    return len(kinds) == 1 and issubclass(next(iter(kinds)), (numpy.number, numpy.bool_, numpy.datetime64))
-
-
-def _strides(shape: Sequence[int]) -> tuple[int, ...]:
-    strides: list[int] = []
-    size = 1
-    for length in reversed(shape):
-        strides.append(size)
-        size *= length
-    return tuple(reversed(strides))
-
-
 def _times(number: int | None, stride: int) -> int:
     return (number or 0) * stride
-
-
-def _place(name: str, shape: Sequence[int | None], number: int) -> str:
-    place = unravel(number, [length or 1 for length in shape])
-    return repr(name + "".join(f"[{at}]" for at in place))
-
-
-def _axes(count: int) -> str:
-    return f"{count} {'axis' if count == 1 else 'axes'}"
 
 
 def _joined(place: Sequence[int]) -> str:

@@ -105,7 +105,9 @@ class CallPlan:
         """The elements that cannot be called because an argument has failed, with that argument; in order."""
         found: dict[int, Failed] = {}
         for argument in self._all:
-            if argument.failed:
+            if argument.is_straight(self.count):
+                found = dict(argument.failed) | found
+            elif argument.failed:
                 for number, place in enumerate(argument.places(range(self.count))):
                     if place in argument.failed:
                         found.setdefault(number, argument.failed[place])
@@ -149,6 +151,10 @@ class _Argument:
             return self.value
         return self.column[sum(number // divide % length * step for divide, length, step in self._terms)]
 
+    def is_straight(self, count: int) -> bool:
+        """Whether element n simply finds its argument at place n."""
+        return self._terms == [(1, count, 1)]
+
     def places(self, numbers: range | Sequence[int]) -> Iterable[int]:
         """Where in the column these elements find theirs."""
         if len(self._terms) != 1:
@@ -163,7 +169,7 @@ class _Argument:
         """The arguments of these elements, one after the other."""
         if self.column is None:
             return repeat(self.value, len(numbers))
-        if self._terms != [(1, count, 1)]:
+        if not self.is_straight(count):
             return map(self.column.__getitem__, self.places(numbers))
         if numbers == range(count):
             return self.column  # type: ignore[no-any-return]
@@ -241,7 +247,7 @@ def _terms(own: Sequence[str], lengths: Mapping[str, int], strides: Mapping[str,
     step = 1
     for axis in reversed(own):
         divide, length = strides[axis], lengths[axis]
-        if terms and divide == terms[-1][0] * terms[-1][1] and step == terms[-1][2] * terms[-1][1]:
+        if terms and divide == terms[-1][0] * terms[-1][1]:
             terms[-1] = (terms[-1][0], terms[-1][1] * length, terms[-1][2])
         else:
             terms.append((divide, length, step))

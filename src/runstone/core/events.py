@@ -181,7 +181,7 @@ JournalEvent = (
 )
 
 
-class ColumnMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ColumnMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How one column of a chunk is stored. bytes: its length in the payload; meta: what decoding needs."""
 
     name: str
@@ -193,7 +193,7 @@ class ColumnMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     preview: Any = None
 
 
-class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The header of a frame: it *is* the event that its elements ended.
 
     elements: which, as flat row-major ranges in the order of the values. ok, failed, upstream_failed: how many ended

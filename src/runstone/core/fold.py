@@ -179,36 +179,38 @@ def _move_block(state: RunState, name: str, to: BlockStatus) -> BlockState | Non
 
 def _chunk(state: RunState, chunk: ev.Chunk) -> None:
     block = state.blocks.get(chunk.block)
-    if block is None or state.done or block.status in BLOCK_DONE:
+    if block is None or state.status in DONE or block.status in BLOCK_DONE:
         state.refused += 1
         return
-    if block.shape is None and chunk.shape is not None:
-        block.shape = chunk.shape
-    total = 1 if block.shape is None else (block.total or 0)
+    shape = block.shape
+    if shape is None and chunk.shape is not None:
+        shape = block.shape = chunk.shape
+    total = 1 if shape is None else shape[0] if len(shape) == 1 else block.total or 0
+    ok, failed = chunk.ok, chunk.failed
     new = asked = 0
     for start, stop in chunk.elements:
         if 0 <= start < stop <= total:
             asked += stop - start
             new += add_range(block.recorded, start, stop)
-    if new != asked or new != chunk.ok + chunk.failed + chunk.upstream_failed or min(chunk.ok, chunk.failed) < 0:
+    if new != asked or new != ok + failed + chunk.upstream_failed or ok < 0 or failed < 0:
         # A frame whose counts do not fit its ranges, or that repeats elements: count no more than is new.
         state.refused += 1
         if not new:
             return
-    ok = max(0, min(chunk.ok, new))
-    failed = max(0, min(chunk.failed, new - ok))
+        ok = max(0, min(ok, new))
+        failed = max(0, min(failed, new - ok))
     block.ok += ok
     block.failed += failed
     block.upstream_failed += new - ok - failed
-    block.retries += max(0, chunk.retries)
+    if chunk.retries > 0:
+        block.retries += chunk.retries
+    outputs = block.outputs
     for column in chunk.columns:
-        output = block.outputs.get(column.name)
+        output = outputs.get(column.name)
         if output is None:
-            output = block.outputs[column.name] = OutputState()
+            output = outputs[column.name] = OutputState(type=column.type)
         output.stored += column.count
         output.bytes += column.bytes
-        if column.type and not output.type:
-            output.type = column.type
 
 
 @singledispatch

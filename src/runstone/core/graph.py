@@ -6,103 +6,34 @@ in which block.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from runstone.core.annotations import cannot_fit, cannot_reduce, element_annotation, list_annotation
-from runstone.core.mapspec import ArraySpec, MapSpec
-from runstone.core.settings import Missing, OnError
+from runstone.core.annotations import list_annotation
+from runstone.core.graph_checks import check_annotations, check_missing
+from runstone.core.graph_order import ordered
+from runstone.core.graph_parts import NO_DEFAULT, Consumption, GraphBlock, NoDefault, Parameter, RunParameter, Use
+from runstone.core.mapspec import ArraySpec
 from runstone.errors import PipelineError
 
-
-class NoDefault(enum.Enum):
-    """The type of NO_DEFAULT: None is a default like any other."""
-
-    NO_DEFAULT = "no default"
-
-
-NO_DEFAULT: Final = NoDefault.NO_DEFAULT
+__all__ = [
+    "NO_DEFAULT",
+    "UNNAMED_AXIS",
+    "Consumption",
+    "Graph",
+    "GraphBlock",
+    "NoDefault",
+    "Parameter",
+    "RunParameter",
+    "Use",
+    "build_graph",
+    "check_block",
+]
 
 UNNAMED_AXIS: Final = ":"
 """Stands for the name of an axis that no mapspec of the pipeline names."""
-
-
-class Use(enum.StrEnum):
-    """How a parameter of a block is fed."""
-
-    CONSTANT = "constant"
-    """The value as it is, the same in every call."""
-    ELEMENT = "element"
-    """One element of an array a call: `x[i]`."""
-    SLICE = "slice"
-    """Part of an array a call: `x[i, :]`."""
-    ARRAY = "array"
-    """All that a mapped block made: the whole array."""
-
-
-class Parameter(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One parameter of a function. name: as the graph calls it; python_name: as the function does.
-
-    annotation: as far as it could be resolved; text if it could not, Any if there is none.
-    """
-
-    name: str
-    python_name: str
-    keyword_only: bool = False
-    default: Any = NO_DEFAULT
-    annotation: Any = Any
-
-
-class GraphBlock(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What the graph has to know of a block.
-
-    parameters: in the order of the signature. takes_extra: has `**kwargs`.
-    condition: the parameters of its `when` function. returns: the annotation of each output, Any if unknown.
-    """
-
-    name: str
-    outputs: tuple[str, ...]
-    parameters: tuple[Parameter, ...] = ()
-    takes_extra: bool = False
-    mapspec: MapSpec | None = None
-    on_error: OnError = OnError.FAIL
-    missing: Missing | None = None
-    condition: tuple[Parameter, ...] = ()
-    returns: dict[str, Any] = {}
-
-    @property
-    def is_mapped(self) -> bool:
-        """Whether it is called once for each element, and not just once."""
-        return self.mapspec is not None and not self.mapspec.is_generator
-
-
-class Consumption(msgspec.Struct, frozen=True, kw_only=True):
-    """How a block takes one of its parameters. axes: None for what is taken whole; () unless element or slice.
-
-    source: the block that makes it, None if it is a parameter of the run.
-    """
-
-    parameter: str
-    use: Use
-    axes: tuple[str | None, ...] = ()
-    source: str | None = None
-
-
-class RunParameter(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Something that no block makes. annotation: what a whole value should be, Any if unknown."""
-
-    name: str
-    default: Any = NO_DEFAULT
-    consumers: tuple[str, ...] = ()
-    annotation: Any = Any
-
-    @property
-    def required(self) -> bool:
-        """Whether a run must be given it."""
-        return self.default is NO_DEFAULT
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -137,26 +68,26 @@ def build_graph(blocks: Iterable[GraphBlock]) -> Graph:
         check_block(block)
     producers = _producers(given)
     upstream = {block.name: _upstream(block, producers) for block in given}
-    ordered = _ordered(given, upstream, producers)
+    in_order = ordered(given, upstream, producers)
     downstream = {
-        block.name: tuple(after.name for after in ordered if block.name in upstream[after.name]) for block in ordered
+        block.name: tuple(after.name for after in in_order if block.name in upstream[after.name]) for block in in_order
     }
-    uses = {block.name: _uses(block, block.parameters, producers, ordered) for block in ordered}
+    uses = {block.name: _uses(block, block.parameters, producers, in_order) for block in in_order}
     graph = Graph(
-        blocks={block.name: block for block in ordered},
-        run_parameters=_run_parameters(ordered, producers, uses),
+        blocks={block.name: block for block in in_order},
+        run_parameters=_run_parameters(in_order, producers, uses),
         producers=producers,
-        axes=_axes(ordered),
+        axes=_axes(in_order),
         uses=uses,
         condition_uses={
-            block.name: _uses(block, block.condition, producers, ordered, mapped=False) for block in ordered
+            block.name: _uses(block, block.condition, producers, in_order, mapped=False) for block in in_order
         },
-        upstream={block.name: upstream[block.name] for block in ordered},
+        upstream={block.name: upstream[block.name] for block in in_order},
         downstream=downstream,
-        extra_takers=tuple(block.name for block in ordered if block.takes_extra),
+        extra_takers=tuple(block.name for block in in_order if block.takes_extra),
     )
-    _check_missing(graph)
-    _check_annotations(graph)
+    check_missing(graph)
+    check_annotations(graph)
     return graph
 
 
@@ -220,56 +151,6 @@ def _producers(blocks: Sequence[GraphBlock]) -> dict[str, str]:
 def _upstream(block: GraphBlock, producers: dict[str, str]) -> tuple[str, ...]:
     needed = (*block.parameters, *block.condition)
     return tuple(dict.fromkeys(producers[need.name] for need in needed if need.name in producers))
-
-
-def _ordered(
-    blocks: Sequence[GraphBlock], upstream: dict[str, tuple[str, ...]], producers: dict[str, str]
-) -> list[GraphBlock]:
-    """The blocks so that each comes after all it depends on; among those that could come next, the first given.
-
-    Source: A. B. Kahn, Topological sorting of large networks, 1962, with a heap in place of his list.
-    """
-    import heapq
-
-    position = {block.name: number for number, block in enumerate(blocks)}
-    after: dict[str, list[str]] = {block.name: [] for block in blocks}
-    open_needs = {name: len(before) for name, before in upstream.items()}
-    for name, before in upstream.items():
-        for other in before:
-            after[other].append(name)
-    ready = [position[name] for name, count in open_needs.items() if not count]
-    heapq.heapify(ready)
-    ordered: list[GraphBlock] = []
-    while ready:
-        block = blocks[heapq.heappop(ready)]
-        ordered.append(block)
-        for name in after[block.name]:
-            open_needs[name] -= 1
-            if not open_needs[name]:
-                heapq.heappush(ready, position[name])
-    if len(ordered) < len(blocks):
-        done = {block.name for block in ordered}
-        raise PipelineError(_circle([block for block in blocks if block.name not in done], producers))
-    return ordered
-
-
-def _circle(blocks: Sequence[GraphBlock], producers: dict[str, str]) -> str:
-    """Name one circle among blocks that all wait for each other."""
-    by_name = {block.name: block for block in blocks}
-    needs: dict[str, str] = {}
-    current = blocks[0].name
-    path: list[str] = []
-    while current not in path:
-        path.append(current)
-        block = by_name[current]
-        needs[current] = next(
-            need.name for need in (*block.parameters, *block.condition) if producers.get(need.name) in by_name
-        )
-        current = producers[needs[current]]
-    circle = path[path.index(current) :]
-    steps = [f"{name!r} needs {needs[name]!r}" for name in circle]
-    names = " -> ".join([circle[0], *reversed(circle)])
-    return f"the blocks depend on each other in a circle: {names} ({', '.join(steps)})"
 
 
 def _uses(
@@ -383,75 +264,6 @@ def _same(one: Any, other: Any) -> bool:
     except Exception:
         # A comparison is the user's code: whatever it raises, these two are not known to be equal.
         return False
-
-
-def reduces_cells(consumption: Consumption, source: GraphBlock) -> bool:
-    """Whether one argument is put together from several elements of a mapped block, so that some may have failed."""
-    if not source.is_mapped or source.mapspec is None:
-        return False
-    if consumption.use is Use.SLICE:
-        external = source.mapspec.external_axes
-        pairs = zip(source.mapspec.output_axes, consumption.axes, strict=True)
-        return any(named is None and axis in external for axis, named in pairs)
-    return consumption.use is Use.ARRAY
-
-
-def _check_missing(graph: Graph) -> None:
-    """A block that brings elements together must say what to do if some may have failed."""
-    tolerant: dict[str, str] = {}
-    for block in graph.blocks.values():
-        own = graph.uses[block.name].values()
-        for consumption in (*own, *graph.condition_uses[block.name].values()):
-            name = consumption.parameter
-            if name not in tolerant or block.missing is not None:
-                continue
-            if reduces_cells(consumption, graph.blocks[graph.producers[name]]):
-                raise PipelineError(
-                    f"block {block.name!r} takes many elements of {name!r} at once, and some may be missing, because "
-                    f"block {tolerant[name]!r} has on_error='continue': say missing='drop' (leave them out) or "
-                    f"missing='keep' (a Failed in their place) at block {block.name!r}"
-                )
-        if not block.is_mapped:
-            continue
-        cause = block.name if block.on_error is OnError.CONTINUE else None
-        for consumption in own:
-            name = consumption.parameter
-            if (
-                cause is None
-                and name in tolerant
-                and not reduces_cells(consumption, graph.blocks[graph.producers[name]])
-            ):
-                cause = tolerant[name]
-        if cause is not None:
-            tolerant.update(dict.fromkeys(block.outputs, cause))
-
-
-def _check_annotations(graph: Graph) -> None:
-    for block in graph.blocks.values():
-        for parameter in block.parameters:
-            consumption = graph.uses[block.name][parameter.name]
-            if consumption.source is None:
-                continue
-            source = graph.blocks[consumption.source]
-            if problem := _misfit(source, consumption, parameter, graph.axes.get(parameter.name, ())):
-                raise PipelineError(
-                    f"the output {parameter.name!r} of block {source.name!r} cannot go into the parameter "
-                    f"{parameter.python_name!r} of block {block.name!r}: {problem}"
-                )
-
-
-def _misfit(source: GraphBlock, consumption: Consumption, parameter: Parameter, axes: tuple[str, ...]) -> str | None:
-    produced = source.returns.get(parameter.name, Any)
-    if consumption.use is Use.CONSTANT:
-        return cannot_fit(produced, parameter.annotation)
-    external = len(source.mapspec.external_axes) if source.is_mapped and source.mapspec is not None else 0
-    element, problem = element_annotation(produced, len(axes) - external)
-    if problem is not None:
-        return problem
-    if consumption.use is Use.ELEMENT:
-        return cannot_fit(element, parameter.annotation)
-    taken = consumption.axes.count(None) if consumption.use is Use.SLICE else len(axes)
-    return cannot_reduce(element, taken, parameter.annotation)
 
 
 def _first_double(names: Iterable[str]) -> str | None:

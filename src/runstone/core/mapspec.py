@@ -151,14 +151,14 @@ class _Parser:
 
     def _arrays(self, side: str) -> list[_Array]:
         arrays = [self._array(side)]
-        while self._token.text == "," or self._token.is_name or self._token.text == "...":
-            if self._token.text != ",":
-                if self._token.text != "...":
-                    self._fail(f"a comma is missing before {self._token.text!r}")
-            else:
+        while True:
+            if self._token.text == ",":
                 self._take()
+            elif self._token.is_name:
+                self._fail(f"a comma is missing before {self._token.text!r}")
+            elif self._token.text != "...":
+                return arrays
             arrays.append(self._array(side))
-        return arrays
 
     def _array(self, side: str) -> _Array:
         start = self._token

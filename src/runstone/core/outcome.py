@@ -47,20 +47,25 @@ def stops(policy: Policy, statuses: Mapping[str, BlockStatus]) -> bool:
 
 
 def consequences(policy: Policy, statuses: Mapping[str, BlockStatus]) -> dict[str, tuple[BlockStatus, Reason]]:
-    """Blocks that will not run because of how others ended, with their own end; in order, chains included."""
+    """Blocks that will not run because of how others ended, with their own end; in order, chains included.
+
+    A block above which something was skipped is skipped, whatever else failed above it; so that the order in which
+    blocks ended decides nothing, it is called `upstream_failed` only when all above it have ended or will not start.
+    """
     known = dict(statuses)
+    stopped = stops(policy, known)
     found: dict[str, tuple[BlockStatus, Reason]] = {}
     for name, upstream in policy.upstream.items():
         if known[name] is not _B.PENDING:
             continue
         above = {known[other] for other in upstream}
-        if above & (_BAD | {_B.UPSTREAM_FAILED}):
-            found[name] = (_B.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED)
-        elif _B.CONDITION_FAILED in above:
+        if _B.CONDITION_FAILED in above:
             found[name] = (_B.CONDITION_FAILED, Reason.CONDITION_FALSE)
+        elif above & (_BAD | {_B.UPSTREAM_FAILED}) and (stopped or above <= BLOCK_DONE):
+            found[name] = (_B.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED)
         if name in found:
             known[name] = found[name][0]
-    if stops(policy, known):
+    if stopped:
         for name, status in known.items():
             if status in (_B.PENDING, _B.QUEUED):
                 found[name] = (_B.CANCELLED, Reason.RUN_ENDED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -98,8 +98,8 @@ class BlockSettings(TypedDict, total=False):
     retries: int | Retries | None
     timeout: float | None
     when: Callable[..., Any] | None
-    on_error: str | None
-    missing: str | None
+    on_error: Literal["fail", "continue"] | None
+    missing: Literal["drop", "keep"] | None
     executor: str | None
     max_parallel: int | None
     cache: bool | None
@@ -112,7 +112,7 @@ class RunSettings(TypedDict, total=False):
 
     retries: int | Retries | None
     timeout: float | None
-    on_error: str | None
+    on_error: Literal["fail", "continue"] | None
     executor: str | None
     max_parallel: int | None
     cache: bool | None

@@ -31,7 +31,8 @@ def columns(
             turned = [list(layer) if leftwards else list(reversed(layer)) for layer in layers]
             if not downwards:
                 turned.reverse()
-            root = _aligned(turned, up if downwards else down, torn, node_count)
+            before, after = (up, down) if downwards else (down, up)
+            root = _aligned(turned, before, after, torn, node_count)
             answer = _compacted(turned, root, gap if leftwards else lambda left, right: gap(right, left), size)
             answers.append((answer if leftwards else [-x for x in answer], leftwards))
 
@@ -63,7 +64,11 @@ def _torn(layers: Sequence[Sequence[int]], up: Neighbours, node_count: int) -> s
 
 
 def _aligned(
-    layers: Sequence[Sequence[int]], before: Neighbours, torn: set[tuple[int, int]], node_count: int
+    layers: Sequence[Sequence[int]],
+    before: Neighbours,
+    after: Neighbours,
+    torn: set[tuple[int, int]],
+    node_count: int,
 ) -> list[int]:
     """Bind each node to a middle neighbour of the layer before it; the first node of everyone's column."""
     root = list(range(len(before)))
@@ -71,10 +76,10 @@ def _aligned(
         place = {node: number for number, node in enumerate(earlier)}
         last = -1
         for node in layer:
-            others = sorted(before[node], key=place.__getitem__)
-            if node >= node_count:
-                # A trunk runs on straight, wherever its branches go.
-                others = [other for other in others if other >= node_count] or others
+            # A trunk runs on straight: its branches do not bend it.
+            trunk = [other for other in before[node] if min(node, other) >= node_count]
+            free = [other for other in before[node] if other < node_count or max(after[other]) < node_count]
+            others = sorted(trunk or free, key=place.__getitem__)
             if not others:
                 continue
             middle = len(others) // 2

@@ -15,21 +15,23 @@ Neighbours = Sequence[Sequence[int]]
 
 _MOST_SWEEPS = 24
 _PATIENCE = 6
-# Sweeps times nodes: what fits well under a second.
-_WORK = 120_000
-_MOST_FOR_EXCHANGES = 1_200
+_FEWEST_SWEEPS = 4
+# Sweeps times nodes and edges, and pairs of edges compared: what fits well under a second.
+_SWEEP_WORK = 150_000
+_EXCHANGE_WORK = 30_000
 
 
 def ordered(layers: Sequence[Sequence[int]], up: Neighbours, down: Neighbours) -> list[list[int]]:
     """The same layers, from the top, each in an order from left to right with few crossings."""
     best = [list(layer) for layer in layers]
     fewest = crossings(best, down)
-    size = sum(len(layer) for layer in layers)
-    exchanging = size <= _MOST_FOR_EXCHANGES
+    size = len(up) + sum(len(targets) for targets in down)
+    sweeps = max(_FEWEST_SWEEPS, min(_MOST_SWEEPS, _SWEEP_WORK // (size + 1)))
+    exchanging = sum((len(up[node]) + len(down[node])) ** 2 for node in range(len(up))) <= _EXCHANGE_WORK
     for start in (_by_descent(layers, down), best):
         current = [list(layer) for layer in start]
         since_better = 0
-        for sweep in range(max(4, min(_MOST_SWEEPS, _WORK // (size + 1)))):
+        for sweep in range(sweeps):
             if fewest == 0 or since_better > _PATIENCE:
                 break
             _sweep(current, up if sweep % 2 == 0 else down, downwards=sweep % 2 == 0)

@@ -9,7 +9,9 @@ import msgspec
 
 from runstone.errors import PipelineError
 
+# A larger graph is no picture any more, and one that somebody made up must not keep its reader busy.
 MOST_NODES = 2_000
+MOST_EDGES = 10_000
 
 
 class NodeKind(StrEnum):
@@ -76,6 +78,8 @@ def sources_first(drawing: Drawing) -> list[int]:
     nodes = drawing.nodes
     if len(nodes) > MOST_NODES:
         raise PipelineError(f"{len(nodes):,} blocks and parameters are too many to draw; {MOST_NODES:,} are the most")
+    if len(drawing.edges) > MOST_EDGES:
+        raise PipelineError(f"{len(drawing.edges):,} edges are too many to draw; {MOST_EDGES:,} are the most")
     position = {node.id: number for number, node in enumerate(nodes)}
     if len(position) < len(nodes):
         twice = next(node.id for number, node in enumerate(nodes) if position[node.id] != number)

@@ -108,3 +108,19 @@ def shortened_to_cells(text: str, most: int, ellipsis: str = ELLIPSIS) -> str:
             break
         end += 1
     return (text[:end].rstrip() + ellipsis) if most >= cells(ellipsis) else ""
+
+
+def wrapped_to_cells(text: str, most: int) -> list[str]:
+    """The text in lines of at most `most` columns of a terminal, broken at spaces where there are any."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and cells(lines[-1]) + 1 + cells(word) <= most:
+            lines[-1] += " " + word
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if cells(lines[-1]) + _cells_of(letter) > most:
+                lines.append("")
+            lines[-1] += letter
+    return lines

@@ -21,6 +21,8 @@ from runstone.errors import NotStorable
 
 CLOSE_SECONDS = 0.4
 CLOSE_ELEMENTS = 32 * 1024
+BATCH = 1024
+"""How many elements are computed between two looks at how much is waiting to be recorded."""
 ERRORS_RECORDED = 1_000
 
 

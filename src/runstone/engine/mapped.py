@@ -16,15 +16,12 @@ from runstone.core.outcome import block_end
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError
 from runstone.core.statuses import BlockStatus
-from runstone.engine import context
+from runstone.engine import collect, context
 from runstone.engine.collect import ERRORS_RECORDED, Collector
 from runstone.engine.errors import InvalidOutput, check_several, ended_by, raised
 from runstone.engine.failures import describe
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import InputError
-
-# How many elements are computed between two looks at how much is waiting to be recorded.
-_BATCH = 1024
 
 
 def run_mapped(work: Work, plan: CallPlan) -> BlockEnd | None:
@@ -99,7 +96,7 @@ def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException 
     while len(cells) < total and not control.stopping:
         failure: BaseException | None = None
         try:
-            for each in islice(arguments, _BATCH):
+            for each in islice(arguments, collect.BATCH):
                 append(function(*each))
                 if control.stopping:
                     break

@@ -32,7 +32,7 @@ def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[
         try:
             raw = encode_small(value)
             if raw is None:
-                large[name] = _column(value)
+                large[name] = encode_column([value])
                 infos[name] = ParamInfo(type=type_name(value), preview=preview(value), source=source)
             else:
                 infos[name] = ParamInfo(type=type_name(value), value=raw, preview=preview(value), source=source)
@@ -42,16 +42,6 @@ def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[
                 "run_folder=None, which keeps nothing"
             ) from refusal
     return infos, large
-
-
-def _column(value: Any) -> Column:
-    # A long list of numbers or texts is far smaller and faster as a column than as one cell.
-    if type(value) in (list, tuple):
-        column = encode_column(value)
-        if column.kind != "cells":
-            meta = {"kind": type(value).__name__, "count": len(value), "items": column.meta}
-            return Column(kind=type(value).__name__, meta=meta, data=column.data, safe=True)
-    return encode_column([value])
 
 
 def save(folder: str, large: Large) -> list[str]:
@@ -82,18 +72,7 @@ def load(look: Look, infos: Mapping[str, ParamInfo], name: str, *, trust: bool) 
             column = frame.chunk.columns[0] if frame.chunk.columns else None
             if column is not None and column.name == name:
                 data = read_at(descriptor, frame.payload, frame.stop - frame.payload)
-                return _decode(column, data, trust=trust)
+                return decode_column(column.meta, data, 1, trust=trust)[0]
     finally:
         os.close(descriptor)
     raise FolderError(f"{layout.INPUTS_PACK} is damaged: the parameter {name!r} is not in it")
-
-
-def _decode(column: ColumnMeta, data: bytes, *, trust: bool) -> Any:
-    meta = column.meta
-    if isinstance(meta, dict) and meta.get("kind") in ("list", "tuple"):
-        count = meta.get("count")
-        if not isinstance(count, int):
-            raise FolderError("a stored list has no length")
-        items = decode_column(meta.get("items"), data, count, trust=trust)
-        return items if meta["kind"] == "list" else tuple(items)
-    return decode_column(meta, data, 1, trust=trust)[0]

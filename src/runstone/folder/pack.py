@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder(Chunk).decode
 _lengths = struct.Struct("<IQ")
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """Where a frame lies in its pack. start: of the frame; payload: of the values; stop: behind it; all in bytes."""
 
     chunk: Chunk
@@ -49,7 +49,7 @@ def encode_frame(chunk: Chunk, payload: list[bytes | memoryview]) -> list[bytes 
     return [fixed + header, *payload]
 
 
-def decode_frame(data: bytes | memoryview, at: int, base: int, size: int) -> Frame | None | int:
+def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | None | int:
     """The frame that starts at `data[at]`, where `data[0]` is byte `base` of a pack of `size` bytes.
 
     None if there is no valid frame; the number of bytes wanted from `at` if `data` is too short to tell.
@@ -62,8 +62,8 @@ def decode_frame(data: bytes | memoryview, at: int, base: int, size: int) -> Fra
         return None
     if at + PREFIX + header_length > len(data):
         return PREFIX + int(header_length)
-    header = bytes(data[at + PREFIX : at + PREFIX + header_length])
-    if crc32(header, crc32(_lengths.pack(header_length, payload_length))) != header_crc:
+    header = data[at + PREFIX : at + PREFIX + header_length]
+    if crc32(header, crc32(data[at + 4 : at + 16])) != header_crc:
         return None
     try:
         chunk = _decode(header)

@@ -6,6 +6,7 @@ everything, is folded from journal and packs. Nothing is written, unpickled or i
 
 from __future__ import annotations
 
+import operator
 import os
 import time
 from collections.abc import Iterator
@@ -111,8 +112,7 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
         reading.state = found.state
         reading.ends = {known.path: known.offset for known in found.files}
         _take_heartbeat(reading, found)
-    records, last_epoch_ended = _records(look, reading, limits, verify_all=verify_all)
-    _fold(look, reading, records, ended=last_epoch_ended)
+    _fold(look, reading, limits, verify_all=verify_all)
     if reading.state.done:
         reading.liveness = Liveness.ENDED
     else:
@@ -152,44 +152,56 @@ def _limits(look: Look, epochs: list[int]) -> dict[str, int]:
     return {}
 
 
-def _records(
-    look: Look, reading: Reading, limits: dict[str, int], *, verify_all: bool
-) -> tuple[list[tuple[int, int, Record]], bool]:
-    """All records behind what `reading.ends` says, as (number, epoch, record), and whether the newest journal has an end."""
-    found: list[tuple[int, int, Record]] = []
-    ended = False
-    newest = reading.epochs[-1]
-    for epoch in reading.epochs:
-        name = layout.journal(epoch)
-        result = _scan(look, reading, name, limits, epoch < newest, verify_all)
-        if result is not None:
-            found.extend((record.seq, epoch, record) for record in result.records)
-            ended = any(isinstance(record, RunEnded) for record in result.records)
+def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: bool) -> None:
+    """Apply every record behind what `reading.ends` says, epoch by epoch, in order, up to the first gap.
+
+    A gap that nobody will fill any more (its epoch was taken over, or has an end, or its driver is gone) is stepped
+    over as lost.
+    """
+    state, newest = reading.state, reading.epochs[-1]
+    packs: dict[int, list[str]] = {}
     for name in look.names(layout.OUTPUTS):
         pack = layout.pack_block(name)
-        if pack is None or not 1 <= pack[1] <= newest:
-            continue
-        result = _scan(look, reading, f"{layout.OUTPUTS}/{name}", limits, pack[1] < newest, verify_all)
-        if result is not None:
-            found.extend((record.seq, pack[1], record) for record in result.records)
-    found.sort(key=_by_number)
-    return found, ended
+        if pack is not None:
+            packs.setdefault(pack[1], []).append(f"{layout.OUTPUTS}/{name}")
+    for epoch in reading.epochs:
+        closed = epoch < newest
+        records: list[Record] = []
+        for name in (layout.journal(epoch), *packs.get(epoch, ())):
+            result = _scan(look, reading, name, limits if closed else None, verify_all=verify_all)
+            if result is not None:
+                records.extend(result.records)
+        records.sort(key=_number)
+        ended = closed or any(type(record) is RunEnded for record in records[-1:])
+        gone: bool | None = None
+        for record in records:
+            number = record.seq
+            if number <= state.seq:
+                continue
+            if number > state.seq + 1:
+                if not ended and type(record) is not RunTakenOver:
+                    if gone is None:
+                        gone = _driver_gone(look, reading) is True
+                    if not gone:
+                        return
+                fold.lose(state, number - 1)
+            fold.apply(state, record)
 
 
-def _by_number(item: tuple[int, int, Record]) -> int:
-    return item[0]
+_number = operator.attrgetter("seq")
 
 
 def _scan(
-    look: Look, reading: Reading, name: str, limits: dict[str, int], closed: bool, verify_all: bool
+    look: Look, reading: Reading, name: str, limits: dict[str, int] | None, *, verify_all: bool
 ) -> scan.Scan | None:
+    """The records of one file. limits: of files of closed epochs; None for the newest, which counts as far as it goes."""
     start = reading.ends.get(name, 0)
     descriptor = look.open(name)
     if descriptor is None:
         return None
     try:
         size = os.fstat(descriptor).st_size
-        stop = min(size, limits.get(name, 0)) if closed else size
+        stop = size if limits is None else min(size, limits.get(name, 0))
         if name.startswith(layout.JOURNAL):
             if stop - start > JOURNAL_LIMIT:
                 reading.notes.append(f"{name} is longer than {JOURNAL_LIMIT:,} bytes; the rest was not read")
@@ -206,25 +218,6 @@ def _scan(
     if result.damaged:
         reading.notes.append(f"{name} is damaged in the middle")
     return result
-
-
-def _fold(look: Look, reading: Reading, records: list[tuple[int, int, Record]], *, ended: bool) -> None:
-    """Apply in order up to the first gap. A gap that nobody will fill any more is stepped over as lost."""
-    state = reading.state
-    newest = reading.epochs[-1]
-    gone: bool | None = None
-    for number, epoch, record in records:
-        if number <= state.seq:
-            continue
-        if number > state.seq + 1:
-            closed = epoch < newest or ended or isinstance(record, RunTakenOver)
-            if not closed:
-                if gone is None:
-                    gone = _driver_gone(look, reading) is True
-                if not gone:
-                    return
-            fold.lose(state, number - 1)
-        fold.apply(state, record)
 
 
 def _driver_gone(look: Look, reading: Reading) -> bool | None:

@@ -74,7 +74,11 @@ def frames(
             damaged += behind - base - at
             base, at, window = behind, 0, b""
             continue
-        if frame.stop > verify_from and not _values_valid(descriptor, frame, window, base):
+        if frame.stop > verify_from and (
+            crc32(window[frame.payload - base : frame.stop - base]) != frame.payload_crc
+            if frame.stop - base <= len(window)
+            else not _values_valid(descriptor, frame)
+        ):
             damaged += frame.stop - frame.start
         else:
             found.append(frame)
@@ -98,9 +102,7 @@ def _next_magic(descriptor: int, start: int, stop: int) -> int | None:
     return None
 
 
-def _values_valid(descriptor: int, frame: Frame, window: bytes, base: int) -> bool:
-    if frame.stop - base <= len(window):
-        return crc32(memoryview(window)[frame.payload - base : frame.stop - base]) == frame.payload_crc
+def _values_valid(descriptor: int, frame: Frame) -> bool:
     checksum, at = 0, frame.payload
     while at < frame.stop:
         data = read_at(descriptor, at, min(WINDOW, frame.stop - at))

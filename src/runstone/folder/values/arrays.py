@@ -56,7 +56,7 @@ def decode_array(data: bytes | memoryview) -> np.ndarray[Any, Any]:
     except Exception as error:
         # numpy hands the header to a parser of Python literals, which fails in many ways on nonsense.
         raise FolderError(f"a stored array has a malformed header: {_first_line(error)}") from None
-    if dtype.hasobject or dtype.itemsize == 0 or any(type(length) is not int or length < 0 for length in shape):
+    if dtype.hasobject or dtype.itemsize == 0 or any(length < 0 for length in shape):
         raise FolderError("a stored array has a dtype or shape that is never stored")
     body = view[start:]
     if (claimed := math.prod(shape) * dtype.itemsize) != len(body):

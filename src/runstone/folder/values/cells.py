@@ -3,24 +3,31 @@
 Layout: one letter a cell, the lengths of the cells (`integers`), the cells. The letters:
 
     j  tagged JSON          a  numpy array, npy        n  numpy scalar, npy without dimensions
+    s  list, u  tuple of many values of one plain type: length of its description (u32), the description, a column
     t  pyarrow Table        d  pandas DataFrame        l  polars DataFrame, all three Parquet
     p  pickle: the only one that can run code when it is loaded
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import msgspec
 
 from runstone.errors import FolderError, NotStorable
-from runstone.folder.values import arrays, integers, tables
+from runstone.folder.values import arrays, integers, plain, tables
 from runstone.folder.values.pickled import pickle_value, unpickle_value
 from runstone.folder.values.tagged import NOT_PLAIN, from_tagged, to_tagged
 
 Buffer = bytes | memoryview
 JSON, ARRAY, SCALAR, PICKLE = b"j", b"a", b"n", b"p"
+_SEQUENCES: dict[type, bytes] = {list: b"s", tuple: b"u"}
+# From this length on a column is smaller and faster than JSON.
+_LONG = 64
+_LENGTH = struct.Struct("<I")
 _TABLES: dict[tables.Library, bytes] = {"pyarrow": b"t", "pandas": b"d", "polars": b"l"}
 _LIBRARIES: dict[bytes, tables.Library] = {letter: library for library, letter in _TABLES.items()}
 
@@ -33,6 +40,8 @@ def encode_cell(value: object) -> tuple[bytes, list[Buffer]]:
 
     Raises NotStorable with the path to the culprit.
     """
+    if (letter := _SEQUENCES.get(type(value))) is not None and (column := _encode_sequence(value)) is not None:
+        return letter, column
     tagged = to_tagged(value)
     if tagged is not NOT_PLAIN:
         return JSON, [msgspec.json.encode(tagged)]
@@ -58,6 +67,9 @@ def decode_cell(letter: bytes, data: memoryview, *, trust: bool) -> object:
         return arrays.decode_scalar(data)
     if letter == PICKLE:
         return unpickle_value(data, trust=trust)
+    if letter in _SEQUENCES.values():
+        items = _decode_sequence(data)
+        return items if letter == _SEQUENCES[list] else tuple(items)
     if (library := _LIBRARIES.get(letter)) is not None:
         return tables.decode_table(data, library)
     raise FolderError(f"a cell is stored in an unknown way ({letter!r}); was it written by a newer version?")
@@ -97,6 +109,32 @@ def decode_one_of_cells(meta: dict[str, object], data: memoryview, count: int, i
     letters, lengths, payload = _parse(meta, data, count)
     start = sum(lengths[:index])
     return decode_cell(letters[index : index + 1], payload[start : start + lengths[index]], trust=trust)
+
+
+def _encode_sequence(value: Any) -> list[Buffer] | None:
+    if len(value) < _LONG:
+        return None
+    kinds = set(map(type, value))
+    exact = kinds.pop()
+    encoded = plain.encode_plain(value, exact) if not kinds and exact in plain.PLAIN_TYPES else None
+    if encoded is None:
+        return None
+    description = msgspec.json.encode({"count": len(value), **encoded[0]})
+    return [_LENGTH.pack(len(description)) + description, *encoded[1]]
+
+
+def _decode_sequence(data: memoryview) -> list[object]:
+    if len(data) < _LENGTH.size:
+        raise FolderError("a stored list has no description")
+    behind = _LENGTH.size + int(_LENGTH.unpack_from(data)[0])
+    try:
+        description = msgspec.json.decode(data[_LENGTH.size : behind], type=dict[str, Any])
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f"the description of a stored list is not JSON: {str(error)[:200]}") from None
+    count = description.get("count")
+    if type(count) is not int or count < 0 or description.get("kind") not in plain.PLAIN_KINDS:
+        raise FolderError("the description of a stored list makes no sense")
+    return plain.decode_plain(description, data[behind:], count)
 
 
 def _decode_json(data: bytes) -> object:

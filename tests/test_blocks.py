@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from runstone.block import Block, block
+from runstone.blocks import Block, block
 from runstone.core.graph import NO_DEFAULT
 from runstone.core.settings import Missing, OnError, Retries
 from runstone.errors import MapSpecError, PipelineError, SettingError
@@ -36,7 +36,8 @@ def load(path: str, /, depth: int = 1) -> str:
 
 
 def test_a_block_is_called_like_its_function() -> None:
-    assert plain(1) == 3 and plain(1, y=5) == 6
+    assert plain(1) == 3
+    assert plain(1, y=5) == 6
     assert parse("ab", depth=3) == ({"ab": 3}, 2)
 
 
@@ -63,7 +64,8 @@ def test_the_signature_is_read_once_and_completely() -> None:
     assert [p.keyword_only for p in made.parameters] == [False, False, False, True, True]
     assert [p.default for p in made.parameters] == [NO_DEFAULT, NO_DEFAULT, 1.5, NO_DEFAULT, None]
     assert [p.annotation for p in made.parameters] == [int, str, float, bytes, type(None)]
-    assert made.takes_extra and not plain.takes_extra
+    assert made.takes_extra
+    assert not plain.takes_extra
 
 
 def test_settings_are_read() -> None:
@@ -151,7 +153,8 @@ def test_whatever_can_be_called_can_be_a_block() -> None:
             self.x = x
 
     assert block(Adder(), name="add")(1) == 2
-    assert [p.name for p in block(Point).parameters] == ["x", "y"] and block(Point)(3).x == 3
+    assert [p.name for p in block(Point).parameters] == ["x", "y"]
+    assert block(Point)(3).x == 3
     assert [p.name for p in block(functools.partial(load, "a"), name="p").parameters] == ["depth"]
     assert block(Point).graph_block().returns == {"Point": Point}
     assert [p.annotation for p in block(functools.partial(load, "a"), name="p").parameters] == [int]
@@ -212,14 +215,16 @@ def test_a_block_of_a_module_is_pickled_as_a_reference() -> None:
 def test_a_block_that_cannot_be_imported_travels_by_value() -> None:
     made = block(lambda x: x + 1, name="inc", when=lambda x: x > 0)
     copy: Block[..., int] = cloudpickle.loads(cloudpickle.dumps(made))
-    assert copy(1) == 2 and copy.name == "inc" and copy.outputs == ("inc",)
+    assert copy(1) == 2
+    assert copy.name == "inc"
+    assert copy.outputs == ("inc",)
     assert copy.graph_block().parameters[0].default is NO_DEFAULT
 
 
 def test_a_block_of_a_script_travels_to_another_process() -> None:
     script = """
 import cloudpickle, sys
-from runstone.block import block
+from runstone.blocks import block
 
 @block(mapspec="x[i] -> y[i]")
 def double(x):
@@ -229,7 +234,8 @@ sys.stdout.buffer.write(cloudpickle.dumps(double))
 """
     sent = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout
     received = cloudpickle.loads(sent)
-    assert received(4) == 8 and str(received.mapspec) == "x[i] -> y[i]"
+    assert received(4) == 8
+    assert str(received.mapspec) == "x[i] -> y[i]"
 
 
 def test_attributes_of_the_function_do_not_replace_those_of_the_block() -> None:

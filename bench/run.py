@@ -1,0 +1,330 @@
+"""All benchmarks, Runstone beside pipefunc in one run; writes RESULTS.md. Run it alone: `make bench`.
+
+    python bench/run.py [chain map failures disk status frames list import memory ...]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from measure import ROOT, SCRATCH, Times, footprint, fresh, interleaved, process, script, show
+from pipelines import chain, fan, fan_with_failures, peer_chain, peer_fan
+
+ELEMENTS = 100_000
+PEER_ELEMENTS = 10_000
+RESULTS = ROOT / "bench" / "RESULTS.md"
+
+
+class Row:
+    """One line of the table: what was measured, ours, the peer's, and the budget."""
+
+    def __init__(self, what: str, ours: str, peer: str, budget: str, met: bool | None, note: str = "") -> None:
+        self.cells = (what, ours, peer, budget, {True: "met", False: "**missed**", None: ""}[met], note)
+
+
+def per(times: Times, count: int) -> float:
+    return times.median / count
+
+
+def bench_chain() -> list[Row]:
+    ours, peer = chain(), peer_chain()
+    number = iter(range(10**9))
+    folder = fresh("chain")
+
+    async def with_heartbeat() -> None:
+        await peer.map_async({"v0": 0}, run_folder=folder / f"h{next(number)}", show_progress=None).task
+
+    found = interleaved(
+        {
+            "ours": lambda: ours.run({"v0": 0}, run_folder=folder / f"r{next(number)}"),
+            "peer": lambda: peer.map({"v0": 0}, run_folder=folder / f"p{next(number)}", parallel=False),
+            "heartbeat": lambda: asyncio.run(with_heartbeat()),
+        },
+        30,
+        3,
+    )
+    return [
+        Row(
+            "chain of 10 blocks: recorded, heartbeat, synced",
+            f"{show(found['ours'].median)} ({found['ours'].spread})",
+            f"{show(found['peer'].median)} without heartbeat and sync; {show(found['heartbeat'].median)} with heartbeat",
+            "<= 1.0 ms",
+            found["ours"].median <= 1.0e-3,
+        )
+    ]
+
+
+def bench_map() -> list[Row]:
+    ours, failing, peer = fan(), fan_with_failures(), peer_fan()
+    x, few = list(range(ELEMENTS)), list(range(PEER_ELEMENTS))
+    number = iter(range(10**9))
+    folder = fresh("map")
+    found = interleaved(
+        {
+            "ours": lambda: ours.run({"x": x}, run_folder=folder / f"r{next(number)}"),
+            "failing": lambda: failing.run({"x": x}, run_folder=folder / f"f{next(number)}"),
+            "files": lambda: peer.map({"x": few}, run_folder=folder / f"p{next(number)}", parallel=False),
+            "memory": lambda: peer.map(
+                {"x": few}, run_folder=folder / f"m{next(number)}", parallel=False, storage="dict"
+            ),
+        },
+        7,
+    )
+    files, size = footprint(folder / "r0")
+    peer_files, peer_size = footprint(folder / "p2")
+    scale = ELEMENTS // PEER_ELEMENTS
+    return [
+        Row(
+            f"map over {ELEMENTS:,} and reduce, recorded, an element",
+            f"{show(per(found['ours'], ELEMENTS))}",
+            f"{show(per(found['files'], PEER_ELEMENTS))} as files, {show(per(found['memory'], PEER_ELEMENTS))} in memory "
+            f"(of {PEER_ELEMENTS:,})",
+            "<= 0.5 us",
+            per(found["ours"], ELEMENTS) <= 0.5e-6,
+        ),
+        Row(
+            "the same with 10 % failing",
+            show(per(found["failing"], ELEMENTS)),
+            "-",
+            "<= 1.5 us",
+            per(found["failing"], ELEMENTS) <= 1.5e-6,
+        ),
+        Row(
+            "disk and files of that run",
+            f"{size / 1e6:.2f} MB, {files} files",
+            f"{peer_size * scale / 1e6:.0f} MB, {peer_files * scale:,} files (scaled from {PEER_ELEMENTS:,})",
+            "<= 2 MB, <= 20 files",
+            size <= 2e6 and files <= 20,
+        ),
+    ]
+
+
+def bench_status() -> list[Row]:
+    from pipefunc._run_status import status_from_run_folder
+
+    from runstone.folder.observe import status
+
+    folder = fresh("status")
+    fan().run({"x": list(range(ELEMENTS))}, run_folder=folder / "ours")
+    fan().run({"x": list(range(10 * ELEMENTS))}, run_folder=folder / "million")
+    peer_fan().map({"x": list(range(PEER_ELEMENTS))}, run_folder=folder / "peer", parallel=False)
+    whole = interleaved(
+        {
+            "ours": process(script("runstone"), "status", str(folder / "ours")),
+            "peer": process(script("pipefunc-cli"), "status", str(folder / "peer")),
+            "python": process(sys.executable, "-c", "pass"),
+        },
+        11,
+    )
+    inside = interleaved(
+        {
+            "ours": lambda: status(str(folder / "ours")),
+            "million": lambda: status(str(folder / "million")),
+            "peer": lambda: status_from_run_folder(folder / "peer"),
+        },
+        31,
+    )
+    return [
+        Row(
+            f"`status` of a run with {ELEMENTS:,} elements, whole process",
+            f"{show(whole['ours'].median)} (bare Python {show(whole['python'].median)})",
+            f"{show(whole['peer'].median)} (of {PEER_ELEMENTS:,})",
+            "<= 0.08 s",
+            whole["ours"].median <= 0.08,
+        ),
+        Row(
+            "in process; of a run with 1,000,000",
+            f"{show(inside['ours'].median)}; {show(inside['million'].median)}",
+            f"{show(inside['peer'].median)} (of {PEER_ELEMENTS:,})",
+            "<= 1 ms, flat",
+            max(inside["ours"].median, inside["million"].median) <= 1e-3,
+        ),
+    ]
+
+
+def bench_frames() -> list[Row]:
+    from runstone.folder.observe import status
+
+    folder = fresh("frames") / "run"
+    chunked_run(folder, 20_000)
+    os.unlink(folder / "status.json")
+    found = interleaved({"ours": lambda: status(str(folder))}, 11)["ours"]
+    return [
+        Row("`status` without checkpoint, 20,000 frames", show(found.median), "-", "<= 0.1 s", found.median <= 0.1)
+    ]
+
+
+def chunked_run(folder: Path, frames: int) -> None:
+    """A run whose mapped block recorded a chunk for every five elements, as slow elements would."""
+    from runstone.engine import collect
+
+    before = collect.CLOSE_ELEMENTS, collect.BATCH
+    collect.CLOSE_ELEMENTS = collect.BATCH = 5
+    try:
+        fan().run({"x": list(range(5 * frames))}, run_folder=folder)
+    finally:
+        collect.CLOSE_ELEMENTS, collect.BATCH = before
+
+
+def bench_list() -> list[Row]:
+    folder = fresh("list")
+    ours, peer = chain(), peer_chain()
+    for number in range(10_000):
+        ours.run({"v0": 0}, run_folder=folder / "ours" / f"r{number}")
+    for number in range(10_000):
+        peer.map({"v0": 0}, run_folder=folder / "peer" / f"r{number}", parallel=False)
+    command = (script("runstone"), "list-runs", str(folder / "ours"), "--max-runs", "20")
+    found = interleaved(
+        {
+            "ours": process(*command),
+            "peer": process(script("pipefunc-cli"), "list-runs", str(folder / "peer"), "--max-runs", "20"),
+        },
+        7,
+    )
+    now = time.time()
+    for place, _, names in os.walk(folder / "ours"):
+        for name in names:
+            os.utime(os.path.join(place, name), (now, now))
+    equal = interleaved({"ours": process(*command)}, 7)
+    return [
+        Row(
+            "newest 20 of 10,000 run folders, whole process",
+            show(found["ours"].median),
+            show(found["peer"].median),
+            "<= 0.15 s",
+            found["ours"].median <= 0.15,
+        ),
+        Row(
+            "the same when all times are equal",
+            show(equal["ours"].median),
+            "-",
+            "<= 0.4 s",
+            equal["ours"].median <= 0.4,
+        ),
+    ]
+
+
+COLD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pipelines import chain, peer_chain
+if sys.argv[2] == "ours":
+    chain().run({"v0": 0}, run_folder=sys.argv[3])
+else:
+    peer_chain().map({"v0": 0}, run_folder=sys.argv[3], parallel=False)
+"""
+
+
+def bench_import() -> list[Row]:
+    folder = fresh("cold")
+    number = iter(range(10**9))
+    here = str(ROOT / "bench")
+
+    def cold(which: str) -> Callable[[], object]:
+        return lambda: process(sys.executable, "-c", COLD, here, which, str(folder / f"{which}{next(number)}"))()
+
+    found = interleaved(
+        {
+            "python": process(sys.executable, "-c", "pass"),
+            "ours": process(sys.executable, "-c", "import runstone"),
+            "peer": process(sys.executable, "-c", "import pipefunc"),
+            "ours_used": process(sys.executable, "-c", "from runstone import Pipeline, block"),
+            "ours_cold": cold("ours"),
+            "peer_cold": cold("peer"),
+        },
+        9,
+    )
+    return [
+        Row(
+            "`import runstone`; with `Pipeline, block`",
+            f"{show(found['ours'].median)}; {show(found['ours_used'].median)} (bare Python {show(found['python'].median)})",
+            show(found["peer"].median),
+            "<= 0.05 s",
+            found["ours"].median <= 0.05,
+        ),
+        Row(
+            "cold script with one recorded run",
+            show(found["ours_cold"].median),
+            show(found["peer_cold"].median),
+            "<= 0.12 s",
+            found["ours_cold"].median <= 0.12,
+        ),
+    ]
+
+
+MEMORY = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from pipelines import fan
+x = list(range(1_000_000))
+y = [value * 2 for value in x]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+del y
+fan().run({"x": x}, run_folder=sys.argv[2])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def bench_memory() -> list[Row]:
+    folder = fresh("memory")
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(ROOT / "bench"), str(folder / "run")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    megabytes = int(done.stdout) / 1024
+    return [
+        Row(
+            "memory while mapping 1,000,000 elements, over the user's data",
+            f"{megabytes:.0f} MB",
+            "-",
+            "<= 150 MB",
+            megabytes <= 150,
+            "the user's data: the inputs and the results, as lists",
+        )
+    ]
+
+
+BENCHES: dict[str, Callable[[], list[Row]]] = {
+    "chain": bench_chain,
+    "map": bench_map,
+    "status": bench_status,
+    "frames": bench_frames,
+    "list": bench_list,
+    "import": bench_import,
+    "memory": bench_memory,
+}
+
+
+def main(names: list[str]) -> None:
+    SCRATCH.mkdir(parents=True)
+    rows = [row for name in names or BENCHES for row in BENCHES[name]()]
+    lines = ["| what | Runstone | pipefunc | budget | | note |", "|---|---|---|---|---|---|"]
+    lines += ["| " + " | ".join(row.cells) + " |" for row in rows]
+    print("\n".join(lines))
+    if not names:
+        RESULTS.write_text("\n".join([*heading(), *lines]) + "\n")
+        print(f"\nwritten to {RESULTS.relative_to(ROOT)}; the runs lie in {SCRATCH.relative_to(ROOT)}")
+
+
+def heading() -> list[str]:
+    import importlib.metadata
+
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("runstone", "pipefunc", "msgspec"))
+    return [
+        "# Results",
+        "",
+        f"`make bench` on {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}; {versions}.",
+        "Medians; each comparison was measured in turns in the same run. Nothing was deleted between repetitions.",
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
