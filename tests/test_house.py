@@ -28,9 +28,9 @@ FLOORS: list[set[str]] = [
     {"engine"},
     {"ledger"},
     {"folder"},
-    {"drawing"},
+    {"drawing", "blocks"},
     {"core"},
-    {"errors", "config"},
+    {"errors", "config", "version"},
 ]
 FLOOR_OF = {place: number for number, floor in enumerate(FLOORS) for place in floor}
 

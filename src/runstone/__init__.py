@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runstone.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from runstone.blocks import Block as Block
     from runstone.blocks import block as block
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from runstone.pipeline import Pipeline as Pipeline
     from runstone.run import Run as Run
     from runstone.run import open_run as open
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Block": "runstone.blocks",

@@ -47,6 +47,9 @@ class MapSpecError(PipelineError):
         self.position = position
         super().__init__(f"{problem}, at position {position} of mapspec\n    {text}\n    {' ' * position}^")
 
+    def __reduce__(self) -> tuple[type[MapSpecError], tuple[str, str, int]]:
+        return type(self), (self.problem, self.text, self.position)
+
 
 class InputError(PipelineError):
     """The parameters given to a run do not fit its pipeline."""
@@ -66,6 +69,9 @@ class RunFailed(RunError):
     def __init__(self, message: str, run: Run) -> None:
         self.run = run
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[RunFailed], tuple[str, Run]]:
+        return type(self), (str(self), self.run)
 
 
 class RunNotFound(RunError):
@@ -106,3 +112,6 @@ class NotStorable(RunstoneError):
         self.problem = problem
         self.path = path
         super().__init__(f"{problem} (at value{path})" if path else problem)
+
+    def __reduce__(self) -> tuple[type[NotStorable], tuple[str, str]]:
+        return type(self), (self.problem, self.path)

@@ -84,6 +84,8 @@ def _broken(where: str, error: BaseException) -> click.ClickException:
     lines = found.traceback.splitlines(keepends=True)
     kept = [line for line in lines if "<frozen importlib" not in line]
     click.echo("".join(kept), err=True, nl=False)
-    problem = click.ClickException(f"{where} cannot be imported: {found.short}")
-    problem.exit_code = 2
-    return problem
+    return _Broken(f"{where} cannot be imported: {found.short}")
+
+
+class _Broken(click.ClickException):
+    exit_code = 2

@@ -37,11 +37,11 @@ def missing_ranges(ranges: Iterable[Range], total: int) -> list[Range]:
     gaps: list[Range] = []
     at = 0
     for start, stop in ranges:
-        if start > at:
-            gaps.append((at, min(start, total)))
-        at = max(at, stop)
         if at >= total:
             return gaps
+        if at < min(start, total):
+            gaps.append((at, min(start, total)))
+        at = max(at, stop)
     if at < total:
         gaps.append((at, total))
     return gaps

@@ -55,7 +55,7 @@ def _is_sign(line: str, column: int, pen: Pen) -> bool:
 
 
 class _Words:
-    """What is written beside the tracks: name, status and details, in columns, or the details below where it is narrow."""
+    """What is written beside the tracks: name, status and details in columns; where it is narrow, details below."""
 
     def __init__(self, drawing: Drawing, listed: Sequence[Row], width: int, pen: Pen) -> None:
         self._width = width
@@ -77,10 +77,8 @@ class _Words:
         status_width = max(map(cells, self._statuses), default=0)
         beside = status_width + len(_BETWEEN) if status_width else 0
         name_width = min(max(map(cells, self._names), default=0), max(self._width - beside, _LEAST_NAME))
-        detail_width = max((cells(detail) for details in self._details for detail in details), default=0)
-        is_wide = name_width + beside + len(_BETWEEN) + detail_width <= self._width and all(
-            len(details) < 2 for details in self._details
-        )
+        detail_width = max((cells(_BETWEEN.join(details)) for details in self._details), default=0)
+        is_wide = name_width + beside + len(_BETWEEN) + detail_width <= self._width
         return [
             self._row(name, status, details, name_width, status_width, is_wide)
             for name, status, details in zip(self._names, self._statuses, self._details, strict=True)
@@ -93,7 +91,7 @@ class _Words:
         if status_width:
             line += _BETWEEN + self._padded(status, status_width)
         if is_wide:
-            return [line + "".join(_BETWEEN + detail for detail in details)]
+            return [_BETWEEN.join([line, *details])]
         room = self._width - len(_BETWEEN)
         return [
             shortened_to_cells(line.rstrip(), self._width, self._pen.ellipsis),
@@ -125,12 +123,12 @@ def _legend(drawing: Drawing, width: int, pen: Pen) -> list[str]:
         for sign, meaning in (
             (pen.parameter, "parameter"),
             (pen.block, "block"),
-            (pen.mapped, "block, for each element"),
+            (pen.mapped, "mapped block"),
         )
         if sign in kinds
     ]
     if any(edge.mapped or edge.reduces for edge in drawing.edges):
-        entries.append(f"{pen.down[True]} many elements")
+        entries.append(f"{pen.down[True]} array")
     lines = [""]
     for entry in entries:
         if lines[-1] and len(lines[-1]) + 3 + len(entry) > width:

@@ -19,6 +19,7 @@ from runstone.engine.driver import Driver, Task
 from runstone.engine.record import FolderRecorder, MemoryRecorder
 from runstone.errors import FolderError, InputError, SettingError
 from runstone.folder import clock, identity, inputs, manifest, pulse, writer
+from runstone.version import VERSION
 
 if TYPE_CHECKING:
     from runstone.pipeline import Pipeline
@@ -186,13 +187,11 @@ def _user() -> str:
 
 def started_by() -> StartedBy:
     """How this process was started, by whom and where."""
-    from runstone import __version__
-
     return StartedBy(
         command=" ".join(sys.argv)[:2000].encode(errors="replace").decode(),
         user=_user(),
         host=identity.host(),
         cwd=os.getcwd(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
-        runstone=__version__,
+        runstone=VERSION,
     )

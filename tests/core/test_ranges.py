@@ -1,0 +1,66 @@
+"""Ranges behave like the sets of numbers they stand for."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runstone.core.ranges import Range, add_range, count, missing_ranges, numbers, to_ranges
+
+pieces = st.tuples(st.integers(0, 40), st.integers(-3, 12)).map(lambda piece: (piece[0], piece[0] + piece[1]))
+
+
+def is_normal(ranges: list[Range]) -> bool:
+    """Sorted, disjoint, not even touching, none empty."""
+    flat = [edge for one in ranges for edge in one]
+    return all(low < high for low, high in zip(flat, flat[1:], strict=False))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(pieces, max_size=25))
+def test_adding_is_the_union_and_tells_how_many_numbers_were_new(added: list[Range]) -> None:
+    ranges: list[Range] = []
+    known: set[int] = set()
+    for start, stop in added:
+        wanted = set(range(start, stop))
+        assert add_range(ranges, start, stop) == len(wanted - known)
+        known |= wanted
+        assert set(numbers(ranges)) == known
+        assert is_normal(ranges)
+        assert count(ranges) == len(known)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(0, 40)), st.integers(0, 45))
+def test_what_is_missing_and_what_is_there_make_the_whole(there: set[int], total: int) -> None:
+    ranges = to_ranges(sorted(there))
+    gaps = missing_ranges(ranges, total)
+    assert set(numbers(gaps)) == set(range(total)) - there
+    assert is_normal(gaps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(-5, 60)))
+def test_numbers_become_ranges_and_come_back(there: set[int]) -> None:
+    ranges = to_ranges(sorted(there))
+    assert is_normal(ranges)
+    assert list(numbers(ranges)) == sorted(there)
+
+
+def test_appending_in_order_keeps_one_range() -> None:
+    ranges: list[Range] = []
+    for number in range(1000):
+        assert add_range(ranges, number, number + 1) == 1
+    assert ranges == [(0, 1000)]
+
+
+def test_nothing_is_missing_from_a_map_over_nothing() -> None:
+    assert missing_ranges([], 0) == []
+    assert missing_ranges([], 3) == [(0, 3)]
+
+
+def test_a_range_as_wide_as_64_bits_costs_no_more_than_a_narrow_one() -> None:
+    ranges: list[Range] = []
+    assert add_range(ranges, 0, 2**62) == 2**62
+    assert add_range(ranges, 2**61, 2**63) == 2**62
+    assert ranges == [(0, 2**63)]
