@@ -1,6 +1,6 @@
 """All benchmarks, Runstone beside pipefunc in one run; writes RESULTS.md. Run it alone: `make bench`.
 
-    python bench/run.py [chain map failures disk status frames list import memory ...]
+python bench/run.py [chain map failures disk status frames list import memory ...]
 """
 
 from __future__ import annotations
@@ -156,9 +156,7 @@ def bench_frames() -> list[Row]:
     chunked_run(folder, 20_000)
     os.unlink(folder / "status.json")
     found = interleaved({"ours": lambda: status(str(folder))}, 11)["ours"]
-    return [
-        Row("`status` without checkpoint, 20,000 frames", show(found.median), "-", "<= 0.1 s", found.median <= 0.1)
-    ]
+    return [Row("`status` without checkpoint, 20,000 frames", show(found.median), "-", "<= 0.1 s", found.median <= 0.1)]
 
 
 def chunked_run(folder: Path, frames: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runstone.version import VERSION as __version__
+from runstone import version
 
 if TYPE_CHECKING:
     from runstone.blocks import Block as Block
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from runstone.errors import Untrusted as Untrusted
     from runstone.pipeline import Pipeline as Pipeline
     from runstone.run import Run as Run
-    from runstone.run import open_run as open
+    from runstone.run import open_run
+
+    open = open_run
+
+__version__ = version.VERSION
 
 _HOME = {
     "Block": "runstone.blocks",

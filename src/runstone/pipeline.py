@@ -20,6 +20,7 @@ from runstone.run import Run, execute
 if TYPE_CHECKING:
     from runstone.engine.background import RunHandle
 
+
 class Pipeline:
     """A named graph of blocks, checked when it is made.
 

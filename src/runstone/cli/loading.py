@@ -33,7 +33,9 @@ def load_pipeline(place: str) -> Pipeline:
     except ModuleNotFoundError as error:
         if error.name != where and not where.startswith(f"{error.name}."):
             raise _broken(where, error) from None
-        raise click.UsageError(f"there is no module {where!r}; name a file as FILE.py, or a module as module:name") from None
+        raise click.UsageError(
+            f"there is no module {where!r}; name a file as FILE.py, or a module as module:name"
+        ) from None
     except BaseException as error:
         raise _broken(where, error) from None
     if name:

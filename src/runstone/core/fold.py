@@ -7,8 +7,7 @@ reader and ledger all show this fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import singledispatch
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -132,10 +131,10 @@ def apply(state: RunState, record: ev.Record) -> None:
         return
     state.seq = record.seq
     state.updated_at = record.at
-    if type(record) is ev.Chunk:
-        _chunk(state, record)
-    else:
-        _apply(record, state)
+    taker = _TAKERS.get(type(record))
+    # events of a newer version have none: they are counted in the sequence, and otherwise stepped over
+    if taker is not None:
+        taker(state, record)
 
 
 def lose(state: RunState, last: int) -> None:
@@ -213,19 +212,12 @@ def _chunk(state: RunState, chunk: ev.Chunk) -> None:
         output.bytes += column.bytes
 
 
-@singledispatch
-def _apply(event: Any, state: RunState) -> None:
-    """Events of a newer version than this one's: counted in the sequence, otherwise stepped over."""
-
-
-@_apply.register
-def _(event: ev.RunStarted, state: RunState) -> None:
+def _run_started(state: RunState, event: ev.RunStarted) -> None:
     if state.epoch == 0 and _move_run(state, RunStatus.RUNNING, event.at):
         state.epoch, state.driver, state.started_at = 1, event.driver, event.at
 
 
-@_apply.register
-def _(event: ev.RunTakenOver, state: RunState) -> None:
+def _run_taken_over(state: RunState, event: ev.RunTakenOver) -> None:
     if event.epoch > state.epoch and not state.done:
         if state.status is RunStatus.PENDING:
             _move_run(state, RunStatus.RUNNING, event.at)
@@ -233,22 +225,19 @@ def _(event: ev.RunTakenOver, state: RunState) -> None:
         state.started_at = state.started_at or event.at
 
 
-@_apply.register
-def _(event: ev.RunCancelling, state: RunState) -> None:
+def _run_cancelling(state: RunState, event: ev.RunCancelling) -> None:
     if _move_run(state, RunStatus.CANCELLING, event.at):
         state.reason, state.message = event.reason, event.message[:MESSAGE_KEPT]
         state.cancel_requested_at = state.cancel_requested_at or event.requested_at or event.at
 
 
-@_apply.register
-def _(event: ev.RunEnded, state: RunState) -> None:
+def _run_ended(state: RunState, event: ev.RunEnded) -> None:
     if event.status in DONE and _move_run(state, event.status, event.at):
         state.finished_at = event.at
         state.reason, state.message = event.reason, event.message[:MESSAGE_KEPT]
 
 
-@_apply.register
-def _(event: ev.BlockStarted, state: RunState) -> None:
+def _block_started(state: RunState, event: ev.BlockStarted) -> None:
     block = _move_block(state, event.block, BlockStatus.RUNNING)
     if block is not None:
         block.attempt = max(block.attempt, event.attempt)
@@ -257,15 +246,13 @@ def _(event: ev.BlockStarted, state: RunState) -> None:
             block.shape = event.shape
 
 
-@_apply.register
-def _(event: ev.BlockRetrying, state: RunState) -> None:
+def _block_retrying(state: RunState, event: ev.BlockRetrying) -> None:
     block = _move_block(state, event.block, BlockStatus.RETRYING)
     if block is not None:
         block.retries += 1
 
 
-@_apply.register
-def _(event: ev.BlockEnded, state: RunState) -> None:
+def _block_ended(state: RunState, event: ev.BlockEnded) -> None:
     if event.status not in BLOCK_DONE:
         state.refused += 1
         return
@@ -287,8 +274,7 @@ def _(event: ev.BlockEnded, state: RunState) -> None:
             block.upstream_failed = 1
 
 
-@_apply.register
-def _(event: ev.ErrorRaised, state: RunState) -> None:
+def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
     block = state.blocks.get(event.block)
     if block is None or state.done:
         state.refused += 1
@@ -311,8 +297,7 @@ def _(event: ev.ErrorRaised, state: RunState) -> None:
         )
 
 
-@_apply.register
-def _(event: ev.ArtifactSaved, state: RunState) -> None:
+def _artifact_saved(state: RunState, event: ev.ArtifactSaved) -> None:
     state.artifact_count += 1
     if len(state.artifacts) < ERRORS_KEPT:
         state.artifacts.append(
@@ -320,11 +305,25 @@ def _(event: ev.ArtifactSaved, state: RunState) -> None:
         )
 
 
-@_apply.register
-def _(event: ev.Warned, state: RunState) -> None:
+def _warned(state: RunState, event: ev.Warned) -> None:
     _warn(state, event.block, event.code, event.message, event.at)
 
 
 def _warn(state: RunState, block: str | None, code: str, message: str, at: str) -> None:
     if len(state.warnings) < ERRORS_KEPT:
         state.warnings.append(ErrorSummary(block=block, type=code, message=message[:MESSAGE_KEPT], at=at))
+
+
+_TAKERS: dict[type, Callable[[RunState, Any], None]] = {
+    ev.Chunk: _chunk,
+    ev.RunStarted: _run_started,
+    ev.RunTakenOver: _run_taken_over,
+    ev.RunCancelling: _run_cancelling,
+    ev.RunEnded: _run_ended,
+    ev.BlockStarted: _block_started,
+    ev.BlockRetrying: _block_retrying,
+    ev.BlockEnded: _block_ended,
+    ev.ErrorRaised: _error_raised,
+    ev.ArtifactSaved: _artifact_saved,
+    ev.Warned: _warned,
+}

@@ -24,6 +24,8 @@ class Form(enum.Enum):
 
 def form_of(annotation: Any) -> Form:
     """The container that a parameter with this annotation is given."""
+    if annotation is Any:
+        return Form.AS_GIVEN
     if wants_array(annotation):
         return Form.ARRAY
     return Form.LIST if wants_list(annotation) else Form.AS_GIVEN

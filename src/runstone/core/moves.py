@@ -21,12 +21,8 @@ RUN_MOVES: Moves[RunStatus] = {
     _R.SCHEDULED: frozenset({_R.PENDING, _R.CANCELLED}),
     _R.PENDING: frozenset({_R.RUNNING, _R.CANCELLED, _R.TIMED_OUT, _R.FAILED}),
     # running to running, and cancelling to cancelling, is a takeover: the next epoch of the same run
-    _R.RUNNING: frozenset(
-        {_R.RUNNING, _R.CANCELLING, _R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.TIMED_OUT, _R.CRASHED}
-    ),
-    _R.CANCELLING: frozenset(
-        {_R.CANCELLING, _R.CANCELLED, _R.TIMED_OUT, _R.COMPLETED, _R.DEGRADED, _R.FAILED}
-    ),
+    _R.RUNNING: frozenset({_R.RUNNING, _R.CANCELLING, _R.COMPLETED, _R.DEGRADED, _R.FAILED, _R.TIMED_OUT, _R.CRASHED}),
+    _R.CANCELLING: frozenset({_R.CANCELLING, _R.CANCELLED, _R.TIMED_OUT, _R.COMPLETED, _R.DEGRADED, _R.FAILED}),
     _R.COMPLETED: frozenset(),
     _R.DEGRADED: frozenset(),
     _R.FAILED: frozenset(),

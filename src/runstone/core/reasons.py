@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why. `retryable` tells infrastructure (try again) from logic (mend first)."""
 
     BLOCK_FAILED = "block_failed"

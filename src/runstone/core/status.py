@@ -274,4 +274,3 @@ def _whole_for(block: BlockState, name: str, output: dict[str, Any]) -> bool:
         return bool(output["complete"])
     stored = block.outputs.get(name)
     return stored is not None and stored.stored >= block.ok
-

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class RunStatus(str, Enum):
+class RunStatus(StrEnum):
     """How a run stands, as its journal says."""
 
     SCHEDULED = "scheduled"
@@ -20,7 +20,7 @@ class RunStatus(str, Enum):
     CRASHED = "crashed"
 
 
-class BlockStatus(str, Enum):
+class BlockStatus(StrEnum):
     """How a block run stands."""
 
     PENDING = "pending"
@@ -38,7 +38,7 @@ class BlockStatus(str, Enum):
     CONDITION_FAILED = "condition_failed"
 
 
-class Liveness(str, Enum):
+class Liveness(StrEnum):
     """What an observer can prove about the driver of a run, now."""
 
     LIVE = "live"

@@ -22,7 +22,6 @@ _TONES = {
     "reused": Tone.GOOD,
     "running": Tone.BUSY,
     "retrying": Tone.BUSY,
-    "queued": Tone.BUSY,
     "cancelling": Tone.WARNED,
     "cancelled": Tone.WARNED,
     "degraded": Tone.WARNED,

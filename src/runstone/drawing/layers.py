@@ -99,22 +99,13 @@ def _connected(drawing: Drawing, order: Sequence[int]) -> list[Skeleton]:
         one, other = sorted((lead(position[edge.source]), lead(position[edge.target])))
         leader[other] = one
 
-    members: dict[int, list[int]] = {lead(number): [] for number in range(len(drawing.nodes))}
-    local = [0] * len(drawing.nodes)
-    for number in range(len(drawing.nodes)):
-        piece = members[lead(number)]
-        local[number] = len(piece)
-        piece.append(number)
-    edges: dict[int, list[Edge]] = {first: [] for first in members}
-    for edge in drawing.edges:
-        edges[lead(position[edge.source])].append(edge)
-    orders: dict[int, list[int]] = {first: [] for first in members}
+    nodes: dict[int, list[Node]] = {}
+    edges: dict[int, list[Edge]] = {}
     for number in order:
-        orders[lead(number)].append(local[number])
-    return [
-        Skeleton([drawing.nodes[number] for number in piece], edges[first], orders[first])
-        for first, piece in members.items()
-    ]
+        nodes.setdefault(lead(number), []).append(drawing.nodes[number])
+    for edge in drawing.edges:
+        edges.setdefault(lead(position[edge.source]), []).append(edge)
+    return [Skeleton(nodes[first], edges.get(first, ())) for first in sorted(nodes)]
 
 
 def _placed(skeleton: Skeleton) -> Layout:

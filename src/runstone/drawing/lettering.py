@@ -38,7 +38,7 @@ _MONOSPACED = 61
 _UNSHOWABLE = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SPACES = "\t\n\r\v\f"
 # Turn the direction of the text around them, also beyond the name that holds them.
-_TURNING = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_TURNING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def showable(text: str) -> str:

@@ -11,44 +11,44 @@ Link = tuple[int, int, int]
 """(source, target, weight): weight 2 counts as if the edge were there twice."""
 
 
-def ranks(order: Sequence[int], links: Sequence[Link]) -> dict[int, int]:
+def ranks(size: int, links: Sequence[Link]) -> list[int]:
     """The level of each node of one connected graph, the highest is 0.
 
-    order: the nodes, every source before its targets.
+    size: how many nodes there are, numbered so that every source comes before its targets.
     """
-    level = _longest_paths(order, links)
+    level = _longest_paths(size, links)
     if links:
-        tree = _tight_tree(order, links, level)
-        _exchange(order, links, level, tree)
-    top = min(level.values())
-    return {node: number - top for node, number in level.items()}
+        tree = _tight_tree(links, level)
+        _exchange(links, level, tree)
+    top = min(level)
+    return [number - top for number in level]
 
 
-def _longest_paths(order: Sequence[int], links: Sequence[Link]) -> dict[int, int]:
+def _longest_paths(size: int, links: Sequence[Link]) -> list[int]:
     """A first answer: everything as high as it goes, then what feeds others as low as it goes."""
-    below: dict[int, list[int]] = {node: [] for node in order}
+    below: list[list[int]] = [[] for _ in range(size)]
     for source, target, _ in links:
         below[source].append(target)
-    level = dict.fromkeys(order, 0)
-    for node in order:
+    level = [0] * size
+    for node in range(size):
         for target in below[node]:
             level[target] = max(level[target], level[node] + 1)
-    for node in reversed(order):
+    for node in reversed(range(size)):
         if below[node]:
             level[node] = min(level[target] for target in below[node]) - 1
     return level
 
 
-def _tight_tree(order: Sequence[int], links: Sequence[Link], level: dict[int, int]) -> set[int]:
+def _tight_tree(links: Sequence[Link], level: list[int]) -> set[int]:
     """Move levels until a tree of edges of length 1 spans the graph; the positions of these edges in `links`."""
-    touching: dict[int, list[int]] = {node: [] for node in order}
+    touching: list[list[int]] = [[] for _ in level]
     for number, (source, target, _) in enumerate(links):
         touching[source].append(number)
         touching[target].append(number)
 
     tree: set[int] = set()
-    reached = {order[0]}
-    fresh = [order[0]]
+    reached = {0}
+    fresh = [0]
     while True:
         while fresh:
             node = fresh.pop()
@@ -59,7 +59,7 @@ def _tight_tree(order: Sequence[int], links: Sequence[Link], level: dict[int, in
                     tree.add(number)
                     reached.add(other)
                     fresh.append(other)
-        if len(reached) == len(order):
+        if len(reached) == len(level):
             return tree
         # The shortest edge that leaves the tree becomes tight when the whole tree moves towards its other end.
         slack, leads_out, number = min(
@@ -72,21 +72,21 @@ def _tight_tree(order: Sequence[int], links: Sequence[Link], level: dict[int, in
         fresh.append(links[number][0] if leads_out else links[number][1])
 
 
-def _exchange(order: Sequence[int], links: Sequence[Link], level: dict[int, int], tree: set[int]) -> None:
+def _exchange(links: Sequence[Link], level: list[int], tree: set[int]) -> None:
     """Exchange edges of the tree as long as that shortens the whole; changes `level` and `tree`.
 
     The value of cutting a tree edge is the weight that leaves its upper side less the weight that enters it, and inside
     a side each edge counts once for and once against: so it is a sum over the nodes of one side.
     """
-    pull = dict.fromkeys(order, 0)
+    pull = [0] * len(level)
     for source, target, weight in links:
         pull[source] += weight
         pull[target] -= weight
 
     # Each exchange shortens the whole or, rarely, only turns it over: the bound ends such a dance.
-    for _ in range(2 * len(order)):
-        walk, parent = _rooted(order[0], links, tree)
-        total = dict(pull)
+    for _ in range(2 * len(level)):
+        walk, parent = _rooted(links, tree)
+        total = list(pull)
         worst, leaving, below = 0, -1, -1
         for node in reversed(walk):
             if node not in parent:
@@ -112,18 +112,18 @@ def _exchange(order: Sequence[int], links: Sequence[Link], level: dict[int, int]
         tree.add(entering)
 
 
-def _rooted(root: int, links: Sequence[Link], tree: set[int]) -> tuple[list[int], dict[int, tuple[int, int]]]:
-    """The nodes of the tree from its root on, and for each but the root the node above it and the edge between."""
+def _rooted(links: Sequence[Link], tree: set[int]) -> tuple[list[int], dict[int, tuple[int, int]]]:
+    """The nodes of the tree from node 0 on, and for each but the root the node above it and the edge between."""
     touching: dict[int, list[tuple[int, int]]] = {}
     for number in tree:
         source, target, _ = links[number]
         touching.setdefault(source, []).append((target, number))
         touching.setdefault(target, []).append((source, number))
-    walk = [root]
+    walk = [0]
     parent: dict[int, tuple[int, int]] = {}
     for node in walk:
         for other, number in touching[node]:
-            if other != root and other not in parent:
+            if other and other not in parent:
                 parent[other] = (node, number)
                 walk.append(other)
     return walk, parent

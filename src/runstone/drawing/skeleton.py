@@ -23,14 +23,13 @@ class Skeleton:
     up, down: of every node and bend, what it is joined to one rank up and one rank down.
     """
 
-    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge], order: Sequence[int]) -> None:
-        """order: positions in `nodes`, every source before its targets."""
+    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> None:
+        """nodes: every source before its targets."""
         self.nodes = nodes
         self.edges = edges
         number_of = {node.id: number for number, node in enumerate(nodes)}
         self.ends = [(number_of[edge.source], number_of[edge.target]) for edge in edges]
-        rank = ranks(order, self._links())
-        self.rank = [rank[number] for number in range(len(nodes))]
+        self.rank = ranks(len(nodes), self._links())
         self.trunks = self._trunks()
         self.bend_count = sum(self._span(trunk) - 1 for trunk in self.trunks)
         """How many bends `join` will make."""

@@ -53,7 +53,10 @@ class RunHandle(Generic[T]):
         self._launched.driver.control.cancel(by="run.cancel()", message="cancelled by the program that started it")
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the end and return the run; raises what `Pipeline.run` raises, TimeoutError after `timeout` seconds."""
+        """Wait for the end and return the run.
+
+        Raises what `Pipeline.run` raises, and TimeoutError after `timeout` seconds.
+        """
         if not self._ended.wait(timeout):
             raise TimeoutError(f"run {self.run_id[:8]} has not ended after {timeout} seconds")
         if self._error is not None:

@@ -8,12 +8,16 @@ from runstone.core.reasons import Reason
 
 
 class Control:
-    """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field."""
+    """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field.
 
-    __slots__ = ("message", "reason", "requested_by", "stopping", "wake")
+    interruptible: user code is being called, and an exception may be raised into it.
+    """
+
+    __slots__ = ("interruptible", "message", "reason", "requested_by", "stopping", "wake")
 
     def __init__(self) -> None:
         self.stopping = False
+        self.interruptible = False
         self.reason = Reason.CANCEL_REQUESTED
         self.message = ""
         self.requested_by: str | None = None

@@ -16,15 +16,16 @@ from runstone.blocks import Block
 from runstone.core import events as ev
 from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
-from runstone.core.outcome import Policy, consequences, run_end, stops
+from runstone.core.outcome import Policy, consequences, run_end
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError, Settings
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine import inline
 from runstone.engine.control import Control
+from runstone.engine.interrupts import Interrupts
 from runstone.engine.record import Recorder
 from runstone.engine.work import BlockEnd, Values, Work
-from runstone.errors import FolderError, StorageError, Superseded
+from runstone.errors import StorageError
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Driver:
         self.values = Values(task.graph, task.params)
         self.error: BaseException | None = None
         self._policy = task.policy()
+        self._bad_ends = False
 
     def execute(self) -> None:
         """Run all blocks and record the end.
@@ -67,40 +69,37 @@ class Driver:
         Raises StorageError or Superseded if the run cannot be recorded any more, and KeyboardInterrupt after it was
         recorded as cancelled. User code's own exceptions are recorded, not raised.
         """
-        try:
-            self._blocks()
-            self._end()
-        except KeyboardInterrupt:
-            self.control.cancel(by="keyboard", message="interrupted from the keyboard")
-            self._end()
-            raise
-        except Superseded:
-            raise
-        except FolderError as error:
-            self._abandon(error)
-            raise
+        interrupted: KeyboardInterrupt | None = None
+        with Interrupts(self.control):
+            try:
+                try:
+                    self._blocks()
+                except KeyboardInterrupt as error:
+                    self.control.cancel(by="keyboard", message="interrupted from the keyboard")
+                    interrupted = error
+                self._end()
+            except StorageError as error:
+                # Nothing more can be recorded, or perhaps just enough to say so; else the death of this process says it.
+                self.recorder.abandon(str(error))
+                raise
+        if interrupted is not None:
+            raise interrupted
+        if self.control.requested_by == "keyboard":
+            raise KeyboardInterrupt
 
     def _blocks(self) -> None:
         for name in self.task.graph.blocks:
             if self.control.stopping:
                 return
             if self.recorder.state.blocks[name].status is BlockStatus.PENDING:
-                if name in self._consequences():
-                    continue
                 self._block(name)
-                if stops(self._policy, self._statuses()):
-                    return
+                if self._bad_ends:
+                    self._consequences()
 
-    def _consequences(self) -> set[str]:
-        """Record what follows for blocks that have not started; returns their names."""
-        if not self._bad_ends:
-            return set()
-        found = consequences(self._policy, self._statuses())
-        for name, (status, reason) in found.items():
+    def _consequences(self) -> None:
+        """Record what follows for blocks that have not started from how others ended."""
+        for name, (status, reason) in consequences(self._policy, self._statuses()).items():
             self.recorder.event(ev.BlockEnded, block=name, status=status, reason=reason)
-        return set(found)
-
-    _bad_ends = False
 
     def _block(self, name: str) -> None:
         block = self.task.blocks[name]
@@ -147,7 +146,6 @@ class Driver:
         if self.control.stopping and any(status not in BLOCK_DONE for status in self._statuses().values()):
             self._cancelled()
             return
-        self._consequences()
         status, reason = run_end(self._policy, self._statuses())
         self.recorder.end(status, reason, self._end_message(status))
 
@@ -174,9 +172,3 @@ class Driver:
             elif block.status is BlockStatus.FAILED:
                 found.append(f"{name}: {block.message or 'failed'}")
         return "; ".join(found[:5])
-
-    def _abandon(self, error: FolderError) -> None:
-        # Nothing more can be recorded, or perhaps just enough to say so; otherwise the death of this process says it.
-        if not isinstance(error, StorageError):
-            return
-        self.recorder.abandon(str(error))

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from runstone.core import events as ev
+from runstone.core.arrays import MappedArray, form_of
 from runstone.core.calls import CallPlan, plan_calls
 from runstone.core.inputs import extra_inputs
 from runstone.core.reasons import Reason
@@ -27,20 +28,40 @@ def run(work: Work) -> BlockEnd | None:
     if refusal is not None:
         return refusal
     try:
-        plan = plan_calls(
-            work.block.function,
-            work.block.parameters,
-            _sources(work),
-            mapspec=work.block.mapspec if work.block.graph_block().is_mapped else None,
-            missing=work.settings.missing,
-            extras=_extras(work),
-        )
+        if work.block.graph_block().is_mapped:
+            return run_mapped(work, _plan(work))
+        arguments, keywords = _arguments(work)
     except (InputError, FailedElement) as error:
         recorder.event(ev.BlockStarted, block=name)
         return ended_by(work, error, Reason.EXCEPTION)
-    if work.block.graph_block().is_mapped:
-        return run_mapped(work, plan)
-    return _run_once(work, plan)
+    return _run_once(work, arguments, keywords)
+
+
+def _plan(work: Work) -> CallPlan:
+    """All calls of the block, in the form that errors and mapped blocks need."""
+    return plan_calls(
+        work.block.function,
+        work.block.parameters,
+        _sources(work),
+        mapspec=work.block.mapspec if work.block.graph_block().is_mapped else None,
+        missing=work.settings.missing,
+        extras=_extras(work),
+    )
+
+
+def _arguments(work: Work) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a block that is called once; what mapped blocks made is put together for it."""
+    arguments: list[Any] = []
+    keywords = _extras(work)
+    for parameter in work.block.parameters:
+        value = work.values[parameter.name]
+        if type(value) is MappedArray:
+            value = value.whole(form_of(parameter.annotation), work.settings.missing)
+        if parameter.keyword_only:
+            keywords[parameter.python_name] = value
+        else:
+            arguments.append(value)
+    return arguments, keywords
 
 
 def _sources(work: Work) -> dict[str, Any]:
@@ -71,23 +92,25 @@ def _condition(work: Work) -> BlockEnd | None:
     )
 
 
-def _run_once(work: Work, plan: CallPlan) -> BlockEnd | None:
+def _run_once(work: Work, arguments: list[Any], keywords: dict[str, Any]) -> BlockEnd | None:
     """A block that is called once, with its retries."""
     recorder, block, retries = work.recorder, work.block, work.settings.retries
     assert retries is not None
-    arguments = next(iter(plan.arguments(range(1))))
     attempt = 1
     while True:
         recorder.event(ev.BlockStarted, block=block.name, attempt=attempt)
         recorder.flush()
         before = context.enter(context.Place(recorder, block.name, _no_element))
+        work.control.interruptible = True
         try:
-            result = plan.function(*arguments)
+            result = block.function(*arguments, **keywords)
+            work.control.interruptible = False
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            work.control.interruptible = False
             again = attempt <= retries.count and retries.allows(error) and not work.control.stopping
-            found = raised(work, plan, error, None, attempt, final=not again)
+            found = raised(work, _plan(work), error, None, attempt, final=not again)
             if again:
                 delay = retries.wait_before(attempt + 1, random.random())
                 recorder.event(ev.BlockRetrying, block=block.name, attempt=attempt, delay=delay)
@@ -99,14 +122,14 @@ def _run_once(work: Work, plan: CallPlan) -> BlockEnd | None:
             return BlockEnd(status=BlockStatus.FAILED, reason=Reason.EXCEPTION, message=found.short, error=error)
         finally:
             context.enter(before)
-        return _store(work, plan, result)
+        return _store(work, result)
 
 
 def _no_element() -> None:
     return None
 
 
-def _store(work: Work, plan: CallPlan, result: Any) -> BlockEnd:
+def _store(work: Work, result: Any) -> BlockEnd:
     try:
         values = _by_output(work, result)
         stored = work.recorder.values(work.block.name, values)

@@ -95,16 +95,19 @@ def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException 
     first_error: BaseException | None = None
     while len(cells) < total and not control.stopping:
         failure: BaseException | None = None
+        control.interruptible = True
         try:
             for each in islice(arguments, collect.BATCH):
                 append(function(*each))
                 if control.stopping:
                     break
+            control.interruptible = False
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             # handled outside of this clause, or the errors of later attempts would name this one as their context
             failure = error
+            control.interruptible = False
         if failure is not None:
             final = _retried(work, plan, collector, function, failure)
             first_error = first_error or final
@@ -134,6 +137,7 @@ def _retried(
         collector.retries += 1
         if not work.control.pause(retries.wait_before(attempt, random.random())):
             return None
+        work.control.interruptible = True
         try:
             result = function(*_arguments(plan, number))
         except KeyboardInterrupt:
@@ -141,8 +145,10 @@ def _retried(
         except BaseException as again:
             error = again
         else:
+            work.control.interruptible = False
             collector.cells.append(result)
             return None
+        work.control.interruptible = False
     collector.fail(error, attempt, Reason.INVALID_OUTPUT if isinstance(error, InvalidOutput) else Reason.EXCEPTION)
     return error
 

@@ -22,12 +22,14 @@ class Values:
     def __init__(self, graph: Graph, params: Any) -> None:
         self.params = params
         self._values: dict[str, Any] = dict(params)
-        self._waiting: dict[str, set[str]] = {name: set() for name in graph.producers}
+        self._waiting: dict[str, set[str]] = {}
+        self._taken: dict[str, list[str]] = {}
         for uses in (graph.uses, graph.condition_uses):
             for block, parameters in uses.items():
                 for parameter, use in parameters.items():
                     if use.source is not None:
-                        self._waiting[parameter].add(block)
+                        self._waiting.setdefault(parameter, set()).add(block)
+                        self._taken.setdefault(block, []).append(parameter)
         self.kept = False
 
     def __getitem__(self, name: str) -> Any:
@@ -51,11 +53,10 @@ class Values:
 
     def release(self, block: str) -> None:
         """A block has ended: let go of what only it was waiting for."""
-        for name, waiting in self._waiting.items():
-            if block in waiting:
-                waiting.discard(block)
-                if not waiting and not self.kept:
-                    self._values.pop(name, None)
+        for name in self._taken.get(block, ()):
+            self._waiting[name].discard(block)
+            if not self._waiting[name] and not self.kept:
+                self._values.pop(name, None)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

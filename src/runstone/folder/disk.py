@@ -60,7 +60,7 @@ def create(path: str) -> int:
         raise refused(error, path) from error
 
 
-def append(descriptor: int, data: bytes, path: str) -> None:
+def append(descriptor: int, data: bytes | memoryview, path: str) -> None:
     """Hand bytes to the kernel: once this returns they survive the death of any process."""
     try:
         written = os.write(descriptor, data)

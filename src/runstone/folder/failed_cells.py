@@ -1,7 +1,7 @@
 """Failed elements as short texts, so that a pack can tell why a cell has no value.
 
-    type US message [US block US index]        US is the unit separator; block and index of the element upstream
-                                               because of which this one was never called
+type US message [US block US index]        US is the unit separator; block and index of the element upstream
+                                           because of which this one was never called
 """
 
 from __future__ import annotations

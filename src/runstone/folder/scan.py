@@ -51,9 +51,7 @@ def scan_pack(descriptor: int, start: int, stop: int, *, verify_all: bool = Fals
     return scan
 
 
-def frames(
-    descriptor: int, start: int, stop: int, *, verify_from: int, scan: Scan | None = None
-) -> list[Frame]:
+def frames(descriptor: int, start: int, stop: int, *, verify_from: int, scan: Scan | None = None) -> list[Frame]:
     """The frames between two offsets; values that end behind `verify_from` are checked."""
     found: list[Frame] = []
     scan = scan or Scan(records=[], end=start)

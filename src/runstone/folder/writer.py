@@ -139,7 +139,10 @@ class RunWriter:
     def _append(self, file: _File, buffers: Sequence[Buffer], length: int) -> None:
         self._check()
         try:
-            disk.append_all(file.descriptor, buffers, file.path)
+            if len(buffers) == 1:
+                disk.append(file.descriptor, buffers[0], file.path)
+            else:
+                disk.append_all(file.descriptor, buffers, file.path)
         except StorageError as error:
             self.broken = error
             disk.cut(file.descriptor, file.size)
