@@ -54,7 +54,8 @@ def bench_chain() -> list[Row]:
         Row(
             "chain of 10 blocks: recorded, heartbeat, synced",
             f"{show(found['ours'].median)} ({found['ours'].spread})",
-            f"{show(found['peer'].median)} without heartbeat and sync; {show(found['heartbeat'].median)} with heartbeat",
+            f"{show(found['peer'].median)} without heartbeat and sync; "
+            f"{show(found['heartbeat'].median)} with heartbeat",
             "<= 1.0 ms",
             found["ours"].median <= 1.0e-3,
         )
@@ -84,8 +85,8 @@ def bench_map() -> list[Row]:
         Row(
             f"map over {ELEMENTS:,} and reduce, recorded, an element",
             f"{show(per(found['ours'], ELEMENTS))}",
-            f"{show(per(found['files'], PEER_ELEMENTS))} as files, {show(per(found['memory'], PEER_ELEMENTS))} in memory "
-            f"(of {PEER_ELEMENTS:,})",
+            f"{show(per(found['files'], PEER_ELEMENTS))} as files, "
+            f"{show(per(found['memory'], PEER_ELEMENTS))} in memory (of {PEER_ELEMENTS:,})",
             "<= 0.5 us",
             per(found["ours"], ELEMENTS) <= 0.5e-6,
         ),
@@ -242,7 +243,8 @@ def bench_import() -> list[Row]:
     return [
         Row(
             "`import runstone`; with `Pipeline, block`",
-            f"{show(found['ours'].median)}; {show(found['ours_used'].median)} (bare Python {show(found['python'].median)})",
+            f"{show(found['ours'].median)}; {show(found['ours_used'].median)} "
+            f"(bare Python {show(found['python'].median)})",
             show(found["peer"].median),
             "<= 0.05 s",
             found["ours"].median <= 0.05,

@@ -29,7 +29,10 @@ from runstone.errors import StorageError
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """All a driver needs to execute a run. settings: resolved, for each block. params: every parameter, with defaults."""
+    """All a driver needs to execute a run.
+
+    settings: resolved, for each block. params: every parameter, with defaults.
+    """
 
     graph: Graph
     blocks: Mapping[str, Block[..., Any]]
@@ -79,7 +82,7 @@ class Driver:
                     interrupted = error
                 self._end()
             except StorageError as error:
-                # Nothing more can be recorded, or perhaps just enough to say so; else the death of this process says it.
+                # Perhaps there is room to say just that; else the death of this process says it.
                 self.recorder.abandon(str(error))
                 raise
         if interrupted is not None:

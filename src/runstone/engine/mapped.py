@@ -50,7 +50,7 @@ def run_mapped(work: Work, plan: CallPlan) -> BlockEnd | None:
 
 
 class _OnDemand:
-    """Arguments made one call at a time: what cannot be made belongs to its element, and the next one is not affected."""
+    """Arguments made one call at a time: what cannot be made belongs to its element, not to the next one."""
 
     def __init__(self, plan: CallPlan, collector: Collector) -> None:
         self._plan = plan
@@ -128,7 +128,8 @@ def _retried(
     """
     retries = work.settings.retries
     number = collector.current()
-    assert retries is not None and number is not None
+    assert retries is not None
+    assert number is not None
     attempt = 1
     while attempt <= retries.count and retries.allows(error):
         if collector.errors < ERRORS_RECORDED:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from runstone.core.events import ArtifactSaved
 from runstone.errors import InputError
@@ -51,11 +52,7 @@ def save(
     if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
         raise InputError(f"artifact name {shown!r} cannot be a file name; give name='...'")
     folder = f"{writer.folder}/{layout.ARTIFACTS}"
-    try:
-        reader = open(source, "rb")
-    except OSError as error:
-        raise InputError(f"artifact({source!r}): {(error.strerror or str(error)).lower()}") from error
-    with reader:
+    with _opened(source) as reader:
         disk.make_folder(folder)
         path, descriptor = _fresh(folder, shown)
         try:
@@ -83,6 +80,13 @@ def save(
     )
 
 
+def _opened(source: str) -> BinaryIO:
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise InputError(f"artifact({source!r}): {(error.strerror or str(error)).lower()}") from error
+
+
 def _fresh(folder: str, name: str) -> tuple[str, int]:
     stem, ending = os.path.splitext(name)
     number = 1
@@ -94,7 +98,7 @@ def _fresh(folder: str, name: str) -> tuple[str, int]:
             number += 1
 
 
-def _copy(reader: Any, descriptor: int, path: str) -> tuple[int, str]:
+def _copy(reader: BinaryIO, descriptor: int, path: str) -> tuple[int, str]:
     import hashlib
 
     digest = hashlib.sha256()

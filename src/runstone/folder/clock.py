@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 _second = -1
 _prefix = ""
@@ -36,7 +36,7 @@ def seconds(text: str | None) -> float | None:
     if moment.tzinfo is None:
         return None
     try:
-        return moment.astimezone(timezone.utc).timestamp()
+        return moment.astimezone(UTC).timestamp()
     except (OverflowError, ValueError):
         return None
 

@@ -62,7 +62,7 @@ def _unknown(body: bytes) -> Event | None:
 
 
 def decode_lines(data: bytes) -> Iterator[tuple[int, Event | None]]:
-    """Every complete line of `data` as (offset behind it, event or None if damaged); an unfinished last line is left."""
+    """Every complete line of `data` as (offset behind it, event or None if damaged)."""
     start = 0
     while (stop := data.find(b"\n", start)) >= 0:
         yield stop + 1, decode_line(data[start:stop])

@@ -111,7 +111,7 @@ def _events(look: Look, reading: Reading) -> Iterator[Event]:
 
 
 class _Cells(Sequence[Any]):
-    """The cells of one output by flat number, read from the packs when they are asked for; a chunk is kept at a time."""
+    """The cells of one output by flat number, read from the packs when asked for; one chunk is kept."""
 
     def __init__(self, look: Look, reading: Reading, block: BlockInfo, name: str, *, trust: bool) -> None:
         self.block = block.name

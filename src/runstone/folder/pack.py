@@ -49,7 +49,7 @@ def encode_frame(chunk: Chunk, payload: list[bytes | memoryview]) -> list[bytes 
     return [fixed + header, *payload]
 
 
-def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | None | int:
+def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | int | None:
     """The frame that starts at `data[at]`, where `data[0]` is byte `base` of a pack of `size` bytes.
 
     None if there is no valid frame; the number of bytes wanted from `at` if `data` is too short to tell.

@@ -194,7 +194,10 @@ _number = operator.attrgetter("seq")
 def _scan(
     look: Look, reading: Reading, name: str, limits: dict[str, int] | None, *, verify_all: bool
 ) -> scan.Scan | None:
-    """The records of one file. limits: of files of closed epochs; None for the newest, which counts as far as it goes."""
+    """The records of one file.
+
+    limits: how much of each file of a closed epoch counts; None for the newest epoch, which counts as far as it goes.
+    """
     start = reading.ends.get(name, 0)
     descriptor = look.open(name)
     if descriptor is None:

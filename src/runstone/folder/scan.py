@@ -19,7 +19,7 @@ whoever loads or takes over checks all."""
 
 
 class Scan(msgspec.Struct, kw_only=True):
-    """What a file holds. end: behind its last valid record, in bytes; damaged: bytes between records were stepped over."""
+    """What a file holds. end: behind its last valid record, in bytes; damaged: how much between records was not valid."""
 
     records: list[Record]
     end: int
@@ -44,7 +44,7 @@ def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
 
 
 def scan_pack(descriptor: int, start: int, stop: int, *, verify_all: bool = False) -> Scan:
-    """The chunks between two offsets; frames with a broken header or, where it is checked, broken values are left out."""
+    """The chunks between two offsets, without frames whose header or, where checked, values are broken."""
     scan = Scan(records=[], end=start)
     for frame in frames(descriptor, start, stop, verify_from=start if verify_all else stop - TAIL_VERIFIED, scan=scan):
         scan.records.append(frame.chunk)
