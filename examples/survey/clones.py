@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import TypedDict
 from zlib import crc32
 
-from survey.syntax import FUNCTIONS, definitions
+from survey.syntax import FUNCTIONS, children, definitions
 
 SHORTEST = 40  # letters: about four lines. What is shorter is alike by chance
 GRAM, WINDOW = 8, 5  # each run of GRAM + WINDOW - 1 = 12 letters that two words share gives them a common fingerprint
@@ -37,8 +37,8 @@ class Copies(TypedDict):
 def words(path: str, tree: ast.Module) -> dict[str, str]:
     """The word of every function that is long enough, by its place; functions within functions belong to the outer."""
     found = {}
-    for name, node, inside in definitions(tree):
-        if isinstance(node, FUNCTIONS) and not inside and len(word := _word(node)) >= SHORTEST:
+    for name, node, deferred in definitions(tree):
+        if isinstance(node, FUNCTIONS) and not deferred and len(word := _word(node)) >= SHORTEST:
             found[f"{path}:{node.lineno} {name}"] = word
     return found
 
@@ -57,7 +57,7 @@ def _in_order(root: ast.AST) -> Iterator[ast.AST]:
     while todo:
         node = todo.pop()
         yield node
-        todo += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)][::-1]
+        todo += reversed(children(node))
 
 
 def _meaning(node: ast.AST, own: set[str]) -> str:

@@ -11,7 +11,8 @@ from survey.syntax import Module, module_name
 
 
 class Imports(TypedDict):
-    """most: name, importers in the library, importers in its tests. cycles: each as the modules along it."""
+    """most: a module or package, how many files of the library import it, how many of the tests. cycles: the modules
+    along each way from a module back to itself, by what is imported at once."""
 
     most: list[tuple[str, int, int]]
     cycles: list[list[str]]
@@ -23,33 +24,32 @@ def is_test(path: str) -> bool:
 
 
 def survey(modules: Iterable[Module]) -> Imports:
-    """Rank the modules by their importers, and find the circles among what the library imports while it is imported."""
+    """Rank what is imported by the number of its importers, and find the cycles in the library."""
     modules = list(modules)
-    known = {module_name(module["path"]) for module in modules} | sys.stdlib_module_names
     library: Counter[str] = Counter()
     tests: Counter[str] = Counter()
-    graph: dict[str, list[str]] = {}
     for module in modules:
-        name = module_name(module["path"])
-        at_once = _resolved(name, module["imports"], known)
-        (tests if is_test(module["path"]) else library).update(at_once | _resolved(name, module["deferred"], known))
-        if not is_test(module["path"]):
-            graph[name] = sorted(at_once)
+        packages = {name.partition(".")[0] for name in (*module["imports"], *module["deferred"])}
+        packages -= {module_name(module["path"]).partition(".")[0]}
+        (tests if is_test(module["path"]) else library).update(packages & sys.stdlib_module_names)
     ranked = sorted(library, key=lambda name: (-library[name], name))
-    return Imports(most=[(name, library[name], tests[name]) for name in ranked[:50]], cycles=_cycles(graph))
+    return Imports(most=[(name, library[name], tests[name]) for name in ranked[:50]], cycles=_cycles(_graph(modules)))
 
 
-def _resolved(importer: str, names: Iterable[str], known: set[str] | frozenset[str]) -> set[str]:
-    """The modules that dotted names mean: `json.decoder.JSONDecoder` is a name in `json.decoder`."""
-    found = set()
-    for name in names:
-        while name and name not in known:
-            name = name.rpartition(".")[0]
-        found.add(name)
-    return found - {"", importer}
+def _graph(modules: Iterable[Module]) -> dict[str, set[str]]:
+    """What each module of the library imports at once."""
+    of = {module_name(module["path"]): module["imports"] for module in modules if not is_test(module["path"])}
+    return {importer: {_module(name, of) for name in names} - {"", importer} for importer, names in of.items()}
 
 
-def _cycles(graph: Mapping[str, list[str]]) -> list[list[str]]:
+def _module(name: str, known: Mapping[str, object]) -> str:
+    """The module that a dotted name is in: `json.decoder.JSONDecoder` is in `json.decoder`."""
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
     """For every module that imports itself by way of others, a shortest way round; each circle once, shortest first."""
     circles = {}
     for start in graph:
@@ -58,12 +58,12 @@ def _cycles(graph: Mapping[str, list[str]]) -> list[list[str]]:
     return sorted(circles.values(), key=lambda way: (len(way), way))
 
 
-def _way_back(graph: Mapping[str, list[str]], start: str) -> list[str]:
+def _way_back(graph: Mapping[str, set[str]], start: str) -> list[str]:
     came_from: dict[str, str] = {}
     todo = deque([start])
     while todo:
         here = todo.popleft()
-        for there in graph.get(here, ()):
+        for there in sorted(graph[here]):
             if there == start:
                 way = [here]
                 while way[-1] != start:

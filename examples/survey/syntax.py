@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-LOOPS = (ast.For, ast.AsyncFor, ast.While)
-NESTING = (*LOOPS, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
-DECISIONS = (*LOOPS, ast.If, ast.IfExp, ast.ExceptHandler, ast.comprehension, ast.match_case)
+LOOPS = {ast.For, ast.AsyncFor, ast.While}
+NESTING = LOOPS | {ast.If, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match}
+DECISIONS = LOOPS | {ast.If, ast.IfExp, ast.ExceptHandler, ast.comprehension, ast.match_case}
 
 
 class Function(TypedDict):
@@ -24,7 +24,7 @@ class Function(TypedDict):
 
 
 class Module(TypedDict):
-    """imports: dotted names that are imported when the module is; deferred: those imported inside of functions."""
+    """imports: dotted names that are imported when the module is; deferred: those imported when something is called."""
 
     path: str
     lines: int
@@ -59,17 +59,22 @@ def measure(path: str, tree: ast.Module) -> Module:
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
 
 
-def definitions(tree: ast.AST, scope: str = "", inside: bool = False) -> Iterator[tuple[str, Definition, bool]]:
-    """Every function, class and import of a module with its qualified name, and whether a function holds it."""
-    for node in ast.iter_child_nodes(tree):
+def definitions(tree: ast.AST, scope: str = "", deferred: bool = False) -> Iterator[tuple[str, Definition, bool]]:
+    """Every function, class and import with its qualified name, and whether it is skipped when the module is imported."""
+    for node in children(tree):
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             name = f"{scope}{node.name}"
-            yield name, node, inside
-            yield from definitions(node, f"{name}.", inside or isinstance(node, FUNCTIONS))
+            yield name, node, deferred
+            yield from definitions(node, f"{name}.", deferred or isinstance(node, FUNCTIONS))
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield scope, node, inside
+            yield scope, node, deferred
         elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)):
-            yield from definitions(node, scope, inside)
+            yield from definitions(node, scope, deferred or _is_for_scripts(node))
+
+
+def _is_for_scripts(node: ast.AST) -> bool:
+    """Whether it is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in {each.id for each in ast.walk(node.test) if type(each) is ast.Name}
 
 
 def _function(place: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
@@ -77,19 +82,22 @@ def _function(place: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Funct
     todo: list[tuple[ast.AST, int]] = [(statement, 0) for statement in node.body]
     while todo:
         each, depth = todo.pop()
-        if isinstance(each, FUNCTIONS):
+        kind = type(each)
+        if kind in FUNCTIONS:
             continue  # is measured on its own
-        nesting = max(nesting, depth)
-        complexity += isinstance(each, DECISIONS)
-        if isinstance(each, ast.BoolOp):
+        if depth > nesting:
+            nesting = depth
+        if kind in DECISIONS:
+            complexity += 1
+        if kind is ast.BoolOp:
             complexity += len(each.values) - 1
-        elif isinstance(each, ast.comprehension):
+        elif kind is ast.comprehension:
             complexity += len(each.ifs)
-        inner = depth + isinstance(each, NESTING)
-        for child in ast.iter_child_nodes(each):
-            # the tree holds an elif as an if within the else, but a reader is no deeper there
-            chained = isinstance(each, ast.If) and each.orelse == [child] and isinstance(child, ast.If)
-            todo.append((child, depth if chained else inner))
+        inner = depth + 1 if kind in NESTING else depth
+        below = children(each)
+        if kind is ast.If and [type(other) for other in each.orelse] == [ast.If]:
+            todo.append((below.pop(), depth))  # an elif: in the tree it lies within the else, for a reader it does not
+        todo += [(child, inner) for child in below]
     return Function(
         place=place,
         lines=(node.end_lineno or node.lineno) - node.lineno + 1,
@@ -97,6 +105,18 @@ def _function(place: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Funct
         nesting=nesting,
         documented=ast.get_docstring(node, clean=False) is not None,
     )
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below, in order, without the marks that tell reading from writing."""
+    found: list[ast.AST] = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            found += [each for each in value if isinstance(each, ast.AST)]
+        elif isinstance(value, ast.AST) and field != "ctx":
+            found.append(value)
+    return found
 
 
 def module_name(path: str) -> str:

@@ -10,7 +10,7 @@ from runstone.core import events as ev
 from runstone.core.moves import DONE
 from runstone.core.statuses import RunStatus
 from runstone.engine.launch import Launched
-from runstone.engine.record import FolderRecorder
+from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import RunFailed, RunNotFound
 from runstone.folder import manifest

@@ -202,7 +202,7 @@ def check_ended_for_good(before: fold.RunState, after: fold.RunState) -> None:
         assert same == before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals())
 def test_every_prefix_of_an_honest_journal_folds_and_no_record_is_refused(journal: list[ev.Record]) -> None:
     state = fold.initial(BLOCKS)
@@ -222,7 +222,7 @@ def test_every_prefix_of_an_honest_journal_folds_and_no_record_is_refused(journa
         assert mapped.retries == sum(one.retries for one in journal if isinstance(one, ev.Chunk))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(hostile_journals)
 def test_whatever_a_journal_says_it_folds_and_moves_along_the_table(journal: list[ev.Record]) -> None:
     state = fold.initial(BLOCKS)
@@ -234,7 +234,7 @@ def test_whatever_a_journal_says_it_folds_and_moves_along_the_table(journal: lis
         check_ended_for_good(before, state)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals(), st.data())
 def test_shuffled_repeated_and_missing_records_change_nothing_that_is_impossible(
     journal: list[ev.Record], data: st.DataObject
@@ -252,7 +252,7 @@ def test_shuffled_repeated_and_missing_records_change_nothing_that_is_impossible
     assert state == folded(journal[: len(taken)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals() | hostile_journals, st.data())
 def test_lost_records_are_stepped_over_and_the_rest_still_folds(journal: list[ev.Record], data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=len(journal), max_size=len(journal)))
@@ -273,13 +273,13 @@ def test_lost_records_are_stepped_over_and_the_rest_still_folds(journal: list[ev
         check_ended_for_good(before, state)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals() | hostile_journals)
 def test_the_fold_of_equal_records_is_equal(journal: list[ev.Record]) -> None:
     assert folded(journal) == folded(copy.deepcopy(journal))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals() | hostile_journals)
 def test_a_state_survives_encoding_and_decoding_unchanged(journal: list[ev.Record]) -> None:
     state = folded(journal)
@@ -288,7 +288,7 @@ def test_a_state_survives_encoding_and_decoding_unchanged(journal: list[ev.Recor
     assert msgspec.json.encode(again) == msgspec.json.encode(state)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(honest_journals() | hostile_journals, st.data())
 def test_a_checkpoint_and_the_rest_give_what_the_whole_gives(journal: list[ev.Record], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(journal)))

@@ -22,6 +22,11 @@ ERRORS_KEPT = 50
 """How many errors and warnings the fold itself holds; the journal has more."""
 
 MESSAGE_KEPT = 500
+TYPE_KEPT = 200
+
+AXES = 64
+ELEMENTS = 2**62
+"""More of either no array has: a shape beyond is damage, and is not taken."""
 
 
 class OutputState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -130,6 +135,10 @@ def apply(state: RunState, record: ev.Record) -> None:
     if record.seq != state.seq + 1:
         return
     state.seq = record.seq
+    if state.status in DONE:
+        # Terminal is terminal: whatever follows an end has no right to be there.
+        state.refused += 1
+        return
     state.updated_at = record.at
     taker = _TAKERS.get(type(record))
     # events of a newer version have none: they are counted in the sequence, and otherwise stepped over
@@ -142,6 +151,8 @@ def lose(state: RunState, last: int) -> None:
     if last <= state.seq:
         return
     first, state.seq = state.seq + 1, last
+    if state.status in DONE:
+        return
     state.lost += last - first + 1
     _warn(
         state,
@@ -165,7 +176,7 @@ def _move_run(state: RunState, to: RunStatus, at: str) -> bool:
 
 def _move_block(state: RunState, name: str, to: BlockStatus) -> BlockState | None:
     block = state.blocks.get(name)
-    if block is None or state.done:
+    if block is None:
         state.refused += 1
         return None
     allowed = BLOCK_REACHABLE if state.lost else BLOCK_MOVES
@@ -178,12 +189,13 @@ def _move_block(state: RunState, name: str, to: BlockStatus) -> BlockState | Non
 
 def _chunk(state: RunState, chunk: ev.Chunk) -> None:
     block = state.blocks.get(chunk.block)
-    if block is None or state.status in DONE or block.status in BLOCK_DONE:
+    if block is None or block.status in BLOCK_DONE:
         state.refused += 1
         return
     shape = block.shape
     if shape is None and chunk.shape is not None:
-        shape = block.shape = chunk.shape
+        _take_shape(block, chunk.shape)
+        shape = block.shape
     total = 1 if shape is None else shape[0] if len(shape) == 1 else block.total or 0
     ok, failed = chunk.ok, chunk.failed
     new = asked = 0
@@ -207,9 +219,24 @@ def _chunk(state: RunState, chunk: ev.Chunk) -> None:
     for column in chunk.columns:
         output = outputs.get(column.name)
         if output is None:
-            output = outputs[column.name] = OutputState(type=column.type)
-        output.stored += column.count
-        output.bytes += column.bytes
+            output = outputs[column.name] = OutputState(type=column.type[:TYPE_KEPT])
+        if column.count > 0:
+            output.stored += column.count
+            if output.stored > block.ok:
+                output.stored = block.ok
+        if column.bytes > 0:
+            output.bytes += column.bytes
+
+
+def _take_shape(block: BlockState, shape: list[int]) -> None:
+    """Take the lengths of the mapped axes, once, if an array can have them; what was counted is never outgrown."""
+    if block.shape is not None or block.recorded or len(shape) > AXES or min(shape, default=0) < 0:
+        return
+    total = 1
+    for length in shape:
+        total *= length
+    if total <= ELEMENTS:
+        block.shape = shape
 
 
 def _run_started(state: RunState, event: ev.RunStarted) -> None:
@@ -218,11 +245,13 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
 
 
 def _run_taken_over(state: RunState, event: ev.RunTakenOver) -> None:
-    if event.epoch > state.epoch and not state.done:
-        if state.status is RunStatus.PENDING:
-            _move_run(state, RunStatus.RUNNING, event.at)
-        state.epoch, state.driver = event.epoch, event.driver
-        state.started_at = state.started_at or event.at
+    if event.epoch <= state.epoch:
+        state.refused += 1
+        return
+    if state.status is RunStatus.PENDING:
+        _move_run(state, RunStatus.RUNNING, event.at)
+    state.epoch, state.driver = event.epoch, event.driver
+    state.started_at = state.started_at or event.at
 
 
 def _run_cancelling(state: RunState, event: ev.RunCancelling) -> None:
@@ -232,7 +261,9 @@ def _run_cancelling(state: RunState, event: ev.RunCancelling) -> None:
 
 
 def _run_ended(state: RunState, event: ev.RunEnded) -> None:
-    if event.status in DONE and _move_run(state, event.status, event.at):
+    if event.status not in DONE:
+        state.refused += 1
+    elif _move_run(state, event.status, event.at):
         state.finished_at = event.at
         state.reason, state.message = event.reason, event.message[:MESSAGE_KEPT]
 
@@ -242,8 +273,8 @@ def _block_started(state: RunState, event: ev.BlockStarted) -> None:
     if block is not None:
         block.attempt = max(block.attempt, event.attempt)
         block.started_at = block.started_at or event.at
-        if event.shape is not None and all(length >= 0 for length in event.shape):
-            block.shape = event.shape
+        if event.shape is not None:
+            _take_shape(block, event.shape)
 
 
 def _block_retrying(state: RunState, event: ev.BlockRetrying) -> None:
@@ -260,23 +291,23 @@ def _block_ended(state: RunState, event: ev.BlockEnded) -> None:
     if block is None:
         return
     block.finished_at = event.at
-    block.duration = event.duration
+    block.duration = None if event.duration is None else max(0.0, event.duration)
     block.reason, block.message = event.reason, event.message[:MESSAGE_KEPT]
     block.inner_shapes = event.inner_shapes
-    for name, stored in event.values.items():
-        block.outputs[name] = OutputState(type=stored.type, stored=1, bytes=stored.bytes)
     if block.shape is None:
+        for name, stored in event.values.items():
+            block.outputs[name] = OutputState(type=stored.type[:TYPE_KEPT], stored=1, bytes=max(0, stored.bytes))
         if event.status in (BlockStatus.COMPLETED, BlockStatus.REUSED):
-            block.ok = 1
+            block.ok, block.failed, block.upstream_failed = 1, 0, 0
         elif event.status in (BlockStatus.FAILED, BlockStatus.TIMED_OUT, BlockStatus.CRASHED):
-            block.ok, block.failed = 0, 1
+            block.ok, block.failed, block.upstream_failed = 0, 1, 0
         elif event.status is BlockStatus.UPSTREAM_FAILED:
-            block.upstream_failed = 1
+            block.ok, block.failed, block.upstream_failed = 0, 0, 1
 
 
 def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
     block = state.blocks.get(event.block)
-    if block is None or state.done:
+    if block is None:
         state.refused += 1
         return
     block.errors += 1

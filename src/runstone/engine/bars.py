@@ -9,7 +9,7 @@ import msgspec
 from runstone.core.figures import coarse, duration
 from runstone.core.statuses import BlockStatus
 from runstone.core.tones import Tone, tone_of
-from runstone.drawing.lettering import cells, showable, shortened_to_cells
+from runstone.drawing.lettering import cells, shortened_to_cells, showable
 from runstone.engine.glance import BROKEN_OFF, Glance, Row
 
 Line = list[tuple[str, str]]
@@ -41,14 +41,14 @@ ASCII = Marks(full="=", half="-", empty=".", ellipsis="..")
 def lines(glance: Glance, width: int, height: int, *, marks: Marks = UNICODE, final: bool = False) -> list[Line]:
     """The run in at most `height` lines, none wider than `width` columns. final: nothing will change any more."""
     most = max(1, min(height - 2, FINAL_ROWS if final else LIVE_ROWS))
-    shown = _chosen(glance, most, final=final)
+    shown = chosen(glance, most, final=final)
     found = [_headline(glance, width), *_block_lines(shown, glance.seconds, width, marks)]
     if len(shown) < len(glance.rows):
-        found.append(_rest(glance, shown))
+        found.append([(f"  {rest(glance, shown)}", "dim")])
     return [cropped(line, width, marks) for line in found[: max(1, height)]]
 
 
-def _chosen(glance: Glance, most: int, *, final: bool) -> list[Row]:
+def chosen(glance: Glance, most: int, *, final: bool) -> list[Row]:
     """The blocks to show, in the order of the pipeline: what happens, what went wrong, what ended last, what is next."""
     if len(glance.rows) <= most:
         return glance.rows
@@ -93,14 +93,15 @@ def _near(path: str) -> str:
     return path if near.startswith("..") else near
 
 
-def _rest(glance: Glance, shown: list[Row]) -> Line:
+def rest(glance: Glance, shown: list[Row]) -> str:
+    """What is not shown, in a few words."""
     names = {row.name for row in shown}
     counts: dict[str, int] = {}
     for row in glance.rows:
         if row.name not in names:
             counts[row.status] = counts.get(row.status, 0) + 1
     told = ", ".join(f"{number:,} {status}" for status, number in counts.items())
-    return [(f"  and {sum(counts.values()):,} more blocks: {told}", "dim")]
+    return f"and {sum(counts.values()):,} more blocks: {told}"
 
 
 class _Columns(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ class Pace:
 
     def see(self, now: float, ended: int) -> None:
         """Note how many elements have ended at this time, in seconds of a steady clock."""
-        if not self._seen or ended > self._seen[-1][1]:
+        if not self._seen or (ended > self._seen[-1][1] and now > self._seen[-1][0]):
             self._seen.append((now, ended))
 
     def left(self, now: float, total: int) -> float | None:

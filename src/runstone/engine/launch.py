@@ -16,7 +16,8 @@ from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
-from runstone.engine.record import FolderRecorder, MemoryRecorder
+from runstone.engine.record_folder import FolderRecorder
+from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import FolderError, InputError, SettingError
 from runstone.folder import clock, identity, inputs, manifest, pulse, writer
 from runstone.version import VERSION

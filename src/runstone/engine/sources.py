@@ -11,7 +11,8 @@ from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
 from runstone.core.status import Observation, status_object
 from runstone.core.statuses import Liveness
-from runstone.engine.record import MemoryRecorder, Recorder
+from runstone.engine.record import Recorder
+from runstone.engine.record_memory import MemoryRecorder
 from runstone.engine.reproduce import call_again
 from runstone.engine.work import Values
 from runstone.errors import RunError

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from runstone.core.failed import Failed
 
+OK, FAILED, UPSTREAM_FAILED = 0, 1, 2
+"""How an element ended, as the byte for it in the outcomes of a chunk."""
+
 _SEPARATOR = "\x1f"
 _MESSAGE_KEPT = 200
 

@@ -19,7 +19,7 @@ from runstone.core.mapspec import parse_mapspec
 from runstone.core.records import BlockInfo
 from runstone.errors import FolderError, MapSpecError
 from runstone.folder import inputs, layout, scan
-from runstone.folder.failed_cells import from_text
+from runstone.folder.failed_cells import OK, from_text
 from runstone.folder.journal import decode_lines
 from runstone.folder.look import Look, read_at
 from runstone.folder.pack import Frame, parts
@@ -205,7 +205,7 @@ class _Cells(Sequence[Any]):
         good, bad = iter(values), iter(texts)
         cells: list[Any] = []
         for number, code in zip(numbers, codes, strict=False):
-            if code == 0:
+            if code == OK:
                 cells.append(next(good, None))
             else:
                 cells.append(from_text(next(bad, ""), self.block, self.index_of(number)))

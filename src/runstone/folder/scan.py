@@ -19,7 +19,7 @@ whoever loads or takes over checks all."""
 
 
 class Scan(msgspec.Struct, kw_only=True):
-    """What a file holds. end: behind its last valid record, in bytes; damaged: how much between records was not valid."""
+    """What a file holds. end: behind its last valid record, in bytes; damaged: how much before it was not valid."""
 
     records: list[Record]
     end: int

@@ -1,0 +1,73 @@
+"""Recording a run that is not kept: its fold and its errors, in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runstone.core import events as ev
+from runstone.core import fold
+from runstone.core.records import RunInfo
+from runstone.core.statuses import RunStatus
+from runstone.engine.record import E, Elements
+from runstone.errors import RunError
+from runstone.folder import clock, identity
+from runstone.folder.preview import type_name
+
+
+class MemoryRecorder:
+    """Keeps the fold and the errors of a run that is not kept anywhere else."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.folder: str | None = None
+        self.info = info
+        self.state = fold.initial(block.name for block in info.blocks)
+        self.errors: list[ev.ErrorRaised] = []
+        self.on_tick: Callable[[float], None] | None = None
+
+    def start(self) -> None:
+        """The run begins, in this process."""
+        self.event(ev.RunStarted, driver=identity.this_process())
+
+    def event(self, kind: type[E], **fields: Any) -> E:
+        event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
+        fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
+        if isinstance(event, ev.ErrorRaised) and event.final:
+            self.errors.append(event)
+        return event
+
+    def flush(self) -> None:
+        return
+
+    def elements(self, ended: Elements) -> None:
+        upstream = sum(ended.cells[position].origin is not None for position in ended.bad)
+        good = len(ended.cells) - len(ended.bad)
+        chunk = ev.Chunk(
+            seq=self.state.seq + 1,
+            at=clock.now(),
+            block=ended.block,
+            elements=ended.ranges,
+            ok=good,
+            failed=len(ended.bad) - upstream,
+            upstream_failed=upstream,
+            columns=[ev.ColumnMeta(name=name, bytes=0, count=good) for name in ended.outputs],
+            shape=ended.shape,
+            retries=ended.retries,
+        )
+        fold.apply(self.state, chunk)
+
+    def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
+        return {name: ev.StoredValue(value=None, type=type_name(value)) for name, value in values.items()}
+
+    def close_block(self, block: str) -> None:
+        return
+
+    def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
+        raise RunError(f"artifact({os.path.basename(source)!r}) needs a run folder; this run has run_folder=None")
+
+    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
+        self.event(ev.RunEnded, status=status, reason=reason, message=message)
+
+    def abandon(self, why: str) -> None:
+        return
