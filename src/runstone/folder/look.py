@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import islice
 from types import TracebackType
 
 from runstone.errors import FolderError
@@ -17,7 +18,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC",
 _FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _BELOW = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd and os.listdir in os.supports_fd
 
-NAMES_LIMIT = 200_000
+NAMES_LIMIT = 50_000
 
 
 class Look:
@@ -52,8 +53,11 @@ class Look:
             above, _, last = name.rpartition("/")
             parent = self._folder(above)
             try:
+                # what a folder claims may hold "..", which is no link and leads out all the same
                 self._folders[name] = (
-                    None if parent is None else os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
+                    None
+                    if parent is None or last in ("", ".", "..")
+                    else os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
                 )
             except OSError:
                 self._folders[name] = None
@@ -63,7 +67,7 @@ class Look:
         path = self.path
         for part in relative.split("/"):
             path = os.path.join(path, part)
-            if os.path.islink(path):
+            if part in ("", ".", "..") or os.path.islink(path):
                 return True
         return False
 
@@ -120,16 +124,20 @@ class Look:
             os.close(descriptor)
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder of the run, sorted; none if it is absent or not a folder."""
+        """The names in a folder of the run, sorted, at most `NAMES_LIMIT`; none if it is absent or not a folder."""
         try:
             if _BELOW:
                 descriptor = self._folder(folder)
-                found = [] if descriptor is None else os.listdir(descriptor)
-            else:
-                found = [] if self._outside(folder) else os.listdir(os.path.join(self.path, folder))
+                if descriptor is None:
+                    return []
+                with os.scandir(descriptor) as entries:
+                    return sorted(entry.name for entry in islice(entries, NAMES_LIMIT))
+            if self._outside(folder):
+                return []
+            with os.scandir(os.path.join(self.path, folder)) as entries:
+                return sorted(entry.name for entry in islice(entries, NAMES_LIMIT))
         except OSError:
             return []
-        return sorted(found)[:NAMES_LIMIT]
 
 
 if hasattr(os, "pread"):

@@ -100,7 +100,7 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
     )
     data = None if verify_all else _read_checkpoint(look)
     found = checkpoints.decode(data)
-    if found is not None and found.run_id != info.id:
+    if found is not None and (found.run_id != info.id or found.state.blocks.keys() != state.blocks.keys()):
         found = None
     if not epochs:
         return _without_journal(look, reading, found)
