@@ -86,9 +86,12 @@ def append_all(descriptor: int, buffers: Sequence[bytes | memoryview], path: str
         raise refused(error, path) from error
 
 
-def cut(descriptor: int, length: int) -> None:
+def cut(descriptor: int, length: int, path: str) -> None:
     """Take a half-written record off the end of a file that only this process writes."""
-    os.ftruncate(descriptor, length)
+    try:
+        os.ftruncate(descriptor, length)
+    except OSError as error:
+        raise refused(error, path) from error
 
 
 def sync(descriptor: int, path: str) -> None:
@@ -149,34 +152,19 @@ def replace(path: str, data: bytes, *, synced: bool = False) -> None:
         raise refused(error, path) from error
 
 
-def publish(private: str, path: str) -> bool:
+def publish(private: str, path: str) -> bool | None:
     """Give a complete private file its public name, unless that name is taken; tells whether it was given.
 
-    Of any number of contenders exactly one gets True.
+    Of any number of contenders exactly one gets True. None where the file system has no links.
     """
     try:
         os.link(private, path)
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK):
-            raise refused(error, path) from error
-        return _publish_by_copy(private, path)
-    return True
-
-
-def _publish_by_copy(private: str, path: str) -> bool:
-    # Without links an exclusive create decides; a reader ignores the file until its first line is complete.
-    try:
-        descriptor = create(path)
-    except FileExistsError:
-        return False
-    try:
-        with open(private, "rb") as source:
-            append(descriptor, source.read(), path)
-        sync(descriptor, path)
-    finally:
-        os.close(descriptor)
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK):
+            return None
+        raise refused(error, path) from error
     return True
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 
+import msgspec
+
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.statuses import Liveness
 from runstone.errors import FolderError
-from runstone.folder import clock, disk, layout, read
+from runstone.folder import clock, disk, identity, layout, read
 from runstone.folder.checkpoint import MARK_BYTES, FileMark, mark
 from runstone.folder.journal import encode_line
 from runstone.folder.look import Look
@@ -33,31 +35,55 @@ def take_over(folder: str, *, by: str = "", unproven: bool = False, executor: st
         _refuse(reading, folder, unproven=unproven)
         epoch = reading.epochs[-1] + 1
         marks = _marks(look, reading)
+    event = ev.RunTakenOver(
+        seq=reading.state.seq + 1,
+        at=clock.now(),
+        epoch=epoch,
+        driver=identity.this_process(),
+        files={name: known.offset for name, known in marks.items()},
+        by=by,
+    )
+    descriptor, event, line = _claim(folder, epoch, event, executor)
+    disk.sync_folder(f"{folder}/{layout.JOURNAL}")
+    fold.apply(reading.state, event)
+    return RunWriter(folder, reading.info, reading.state, epoch, descriptor, marks, written=line)
+
+
+def _claim(folder: str, epoch: int, event: ev.RunTakenOver, executor: str) -> tuple[int, ev.RunTakenOver, bytes]:
+    """Make the journal of this epoch; returns its descriptor and what stands in it.
+
+    Raises FolderError if another taker was first.
+    """
     journal = f"{folder}/{layout.journal(epoch)}"
     private = f"{folder}/{layout.JOURNAL}/.{epoch:04d}.{secrets.token_hex(8)}.tmp"
-    descriptor = disk.create(private)
     try:
-        event = ev.RunTakenOver(
-            seq=reading.state.seq + 1,
-            at=clock.now(),
-            epoch=epoch,
-            driver=own_driver(descriptor, executor),
-            files={name: known.offset for name, known in marks.items()},
-            by=by,
-        )
-        line = encode_line(event)
-        disk.append(descriptor, line, private)
-        disk.sync(descriptor, private)
-        if not disk.publish(private, journal):
-            raise FolderError(f"another process has just taken over the run in {folder}")
-        disk.sync_folder(f"{folder}/{layout.JOURNAL}")
-        fold.apply(reading.state, event)
-        return RunWriter(folder, reading.info, reading.state, epoch, descriptor, marks, written=line)
+        descriptor, written, line = _write_first(private, event, executor)
+        won = disk.publish(private, journal)
+        if won:
+            return descriptor, written, line
+        os.close(descriptor)
+    finally:
+        disk.remove(private)
+    if won is None:
+        # No links here: the name itself decides, and readers ignore the file until its first line is complete.
+        try:
+            return _write_first(journal, event, executor)
+        except FileExistsError:
+            pass
+    raise FolderError(f"another process has just taken over the run in {folder}")
+
+
+def _write_first(path: str, event: ev.RunTakenOver, executor: str) -> tuple[int, ev.RunTakenOver, bytes]:
+    descriptor = disk.create(path)
+    try:
+        written = msgspec.structs.replace(event, driver=own_driver(descriptor, executor))
+        line = encode_line(written)
+        disk.append(descriptor, line, path)
+        disk.sync(descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise
-    finally:
-        disk.remove(private)
+    return descriptor, written, line
 
 
 def _refuse(reading: read.Reading, folder: str, *, unproven: bool) -> None:
