@@ -22,15 +22,15 @@ from survey.syntax import FUNCTIONS, children, definitions
 SHORTEST = 40  # letters: about four lines. What is shorter is alike by chance
 GRAM, WINDOW = 8, 5  # each run of GRAM + WINDOW - 1 = 12 letters that two words share gives them a common fingerprint
 COMMON = 40  # a fingerprint that more functions than this have says nothing
-SUSPICIOUS = 0.2  # the share of fingerprints in common from which on two words are compared
+SUSPICIOUS = 0.15  # the share of fingerprints in common from which on two words are compared
 ALIKE = 0.8  # the likeness from which on we speak of a copy
 
 
 class Copies(TypedDict):
-    """A piece of code that stands in several places. likeness: of the two least alike that were compared."""
+    """Code that stands in several places. lines: of the shortest. likeness: of the least alike that were compared."""
 
     places: list[str]
-    letters: int
+    lines: int
     likeness: float
 
 
@@ -101,35 +101,32 @@ def likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-def identical(found: Mapping[str, str]) -> dict[str, list[str]]:
-    """The places of each word, by the first of them."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for place, word in found.items():
-        places[word].append(place)
-    return {same[0]: same for same in places.values()}
-
-
 def families(
-    found: Mapping[str, str], compared: Iterable[tuple[tuple[str, str], float]]
+    found: Mapping[str, str], compared: Iterable[tuple[tuple[str, str], float]], lines: Mapping[str, int]
 ) -> list[Copies]:
-    """Gather what is identical or alike enough, also by way of a third; the most copied letters come first."""
-    same = identical(found)
-    family = {first: [first] for first in same}
-    least = dict.fromkeys(same, 1.0)
-    for (one, other), value in sorted(compared, key=lambda each: (-each[1], each[0])):
-        if value >= ALIKE:
-            one, other = family[one][0], family[other][0]
-            least[one] = min(value, least[one], least[other])
-            if one != other:
-                family[one] += family[other]
-                for member in family[other]:
-                    family[member] = family[one]
+    """Gather what is identical or alike enough, also by way of a third; what has the most copied lines comes first.
+
+    found: the word of every function. compared: pairs of different words with their likeness. lines: of every function.
+    """
+    by_word: dict[str, list[str]] = defaultdict(list)
+    for place, word in found.items():
+        by_word[word].append(place)
+    family = {place: places for places in by_word.values() for place in places}
+    least = dict.fromkeys(found, 1.0)
+    for (one, other), value in compared:
+        if value < ALIKE:
+            continue
+        into, out_of = family[one], family[other]
+        least[into[0]] = min(value, least[into[0]], least[out_of[0]])
+        if into is not out_of:
+            into += out_of
+            family.update(dict.fromkeys(out_of, into))
     copies = []
-    for first, members in family.items():
-        places = sorted(place for member in members for place in same[member])
-        if members[0] == first and len({file_of(place) for place in places}) > 1:
-            copies.append(Copies(places=places, letters=len(found[first]), likeness=round(least[first], 3)))
-    return sorted(copies, key=lambda each: (-each["letters"] * (len(each["places"]) - 1), each["places"]))
+    for places in {id(places): places for places in family.values()}.values():
+        if len({file_of(place) for place in places}) > 1:
+            shortest = min(lines[place] for place in places)
+            copies.append(Copies(places=sorted(places), lines=shortest, likeness=round(least[places[0]], 3)))
+    return sorted(copies, key=lambda each: (-each["lines"] * (len(each["places"]) - 1), each["places"]))
 
 
 def file_of(place: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from survey.syntax import Module, module_name
+from survey.syntax import Module, is_test, module_name
 
 
 class Imports(TypedDict):
@@ -16,11 +16,6 @@ class Imports(TypedDict):
 
     most: list[tuple[str, int, int]]
     cycles: list[list[str]]
-
-
-def is_test(path: str) -> bool:
-    """Whether a file belongs to the tests of the library."""
-    return bool({"test", "tests", "idle_test"} & set(path.split("/")))
 
 
 def survey(modules: Iterable[Module]) -> Imports:
@@ -50,12 +45,12 @@ def _module(name: str, known: Mapping[str, object]) -> str:
 
 
 def _cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
-    """For every module that imports itself by way of others, a shortest way round; each circle once, shortest first."""
-    circles = {}
+    """For every module that imports itself by way of others, a shortest way round; each way once, shortest first."""
+    cycles: dict[frozenset[str], list[str]] = {}
     for start in graph:
         if way := _way_back(graph, start):
-            circles.setdefault(frozenset(way), way)
-    return sorted(circles.values(), key=lambda way: (len(way), way))
+            cycles.setdefault(frozenset(way), way)
+    return sorted(cycles.values(), key=lambda way: (len(way), way))
 
 
 def _way_back(graph: Mapping[str, set[str]], start: str) -> list[str]:

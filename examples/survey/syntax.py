@@ -60,7 +60,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import 
 
 
 def definitions(tree: ast.AST, scope: str = "", deferred: bool = False) -> Iterator[tuple[str, Definition, bool]]:
-    """Every function, class and import with its qualified name, and whether it is skipped when the module is imported."""
+    """Every function, class and import by its qualified name, and whether importing the module leaves it out."""
     for node in children(tree):
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             name = f"{scope}{node.name}"
@@ -74,7 +74,7 @@ def definitions(tree: ast.AST, scope: str = "", deferred: bool = False) -> Itera
 
 def _is_for_scripts(node: ast.AST) -> bool:
     """Whether it is `if __name__ == "__main__":`."""
-    return isinstance(node, ast.If) and "__name__" in {each.id for each in ast.walk(node.test) if type(each) is ast.Name}
+    return isinstance(node, ast.If) and ast.unparse(node.test).startswith("__name__ ==")
 
 
 def _function(place: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
@@ -89,13 +89,13 @@ def _function(place: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Funct
             nesting = depth
         if kind in DECISIONS:
             complexity += 1
-        if kind is ast.BoolOp:
+        if isinstance(each, ast.BoolOp):
             complexity += len(each.values) - 1
-        elif kind is ast.comprehension:
+        elif isinstance(each, ast.comprehension):
             complexity += len(each.ifs)
         inner = depth + 1 if kind in NESTING else depth
         below = children(each)
-        if kind is ast.If and [type(other) for other in each.orelse] == [ast.If]:
+        if isinstance(each, ast.If) and [type(other) for other in each.orelse] == [ast.If]:
             todo.append((below.pop(), depth))  # an elif: in the tree it lies within the else, for a reader it does not
         todo += [(child, inner) for child in below]
     return Function(
@@ -117,6 +117,11 @@ def children(node: ast.AST) -> list[ast.AST]:
         elif isinstance(value, ast.AST) and field != "ctx":
             found.append(value)
     return found
+
+
+def is_test(path: str) -> bool:
+    """Whether a file belongs to the tests of the library."""
+    return bool({"test", "tests", "idle_test"} & set(path.split("/")))
 
 
 def module_name(path: str) -> str:

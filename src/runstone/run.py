@@ -15,7 +15,7 @@ from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import RunFailed, RunNotFound
 from runstone.folder import manifest
 from runstone.folder.observe import duration
-from runstone.folder.resolve import resolve
+from runstone.folder.resolve import resolve, shown
 
 _ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
 
@@ -170,7 +170,7 @@ class Run:
         if state.error_count > 1:
             said.append(f" (and {state.error_count - 1:,} more errors)")
         if self.run_folder:
-            said.append(f"\n  see it: runstone show {os.path.relpath(self.run_folder)}")
+            said.append(f"\n  see it: runstone show {shown(self.run_folder)}")
         return "".join(said)
 
     def __repr__(self) -> str:

@@ -151,6 +151,7 @@ def folded(records: Iterable[ev.Record]) -> fold.RunState:
 
 def check(state: fold.RunState) -> None:
     """What is true of every state that a run can be in."""
+    assert fold.is_sound(state)
     assert tuple(state.blocks) == BLOCKS
     assert (state.finished_at is not None) == state.done
     assert state.epoch >= 0
@@ -346,6 +347,15 @@ def test_elements_outside_the_shape_do_not_count() -> None:
     assert state.blocks["mapped"].ended == 0
 
 
+@pytest.mark.parametrize(("ok", "failed", "upstream"), [(2**62, 2**62, -(2**63)), (-1, 2, 0), (3, -2, 0), (9, 9, 9)])
+def test_counts_that_do_not_fit_the_elements_are_cut_to_what_can_be(ok: int, failed: int, upstream: int) -> None:
+    wrong = msgspec.structs.replace(chunk((0, 1), ok=1), ok=ok, failed=failed, upstream_failed=upstream)
+    nothing = msgspec.structs.replace(wrong, elements=[])
+    state = run(started(shape=[10]), nothing, wrong)
+    assert state.blocks["mapped"].ended == 1
+    assert state.refused == 2
+
+
 def test_a_block_that_is_started_again_by_the_next_epoch_keeps_what_was_recorded_and_its_shape() -> None:
     takeover = ev.RunTakenOver(seq=0, at=at(5), epoch=2, driver=DRIVER, files={})
     state = run(started(shape=[10]), chunk((0, 4), ok=4), takeover, started(shape=[3]), chunk((4, 10), ok=6))
@@ -426,6 +436,21 @@ def test_a_cancel_keeps_when_it_was_asked_for() -> None:
 def test_a_shape_that_no_array_can_have_is_not_taken(shape: list[int]) -> None:
     state = run(started(shape=shape), msgspec.structs.replace(chunk((0, 1), ok=1), shape=shape))
     assert state.blocks["mapped"].shape is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ok": -1}, {"ok": 5}, {"failed": -1, "ok": 5}, {"retries": -1}, {"shape": [-10]}, {"shape": [2**62] * 9999},
+        {"recorded": [(0, 2), (1, 3)]}, {"recorded": [(2, 4), (0, 2)]}, {"recorded": [(0, 40)]}, {"recorded": []},
+        {"outputs": {"y": fold.OutputState(stored=-1)}}, {"outputs": {"y": fold.OutputState(stored=11)}},
+        {"outputs": {"y": fold.OutputState(stored=1, bytes=-1)}},
+    ],
+)  # fmt: skip
+def test_a_state_that_no_record_could_have_made_is_known_as_such(wrong: dict[str, Any]) -> None:
+    state = run(started(shape=[10]), chunk((0, 4), ok=4))
+    state.blocks["mapped"] = msgspec.structs.replace(state.blocks["mapped"], **wrong)
+    assert not fold.is_sound(state)
 
 
 def test_done_is_what_the_table_says() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from itertools import combinations, pairwise
 
 from hypothesis import given
@@ -71,3 +72,13 @@ def test_what_need_not_cross_does_not() -> None:
 def test_an_order_without_crossings_is_left_alone() -> None:
     layers, up, down = joined([[0], [1, 2, 3], [4]], {(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)})
     assert ordered(layers, up, down) == [[0], [1, 2, 3], [4]]
+
+
+def test_to_order_once_more_makes_nothing_worse() -> None:
+    rng = random.Random(5)
+    for _ in range(20):
+        layers = [list(range(start, start + 9)) for start in range(0, 45, 9)]
+        edges = {(rng.choice(upper), rng.choice(lower)) for upper, lower in pairwise(layers) for _ in range(16)}
+        _, up, down = joined(layers, edges)
+        once = ordered(layers, up, down)
+        assert crossings(ordered(once, up, down), down) <= crossings(once, down)

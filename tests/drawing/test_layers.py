@@ -89,6 +89,16 @@ def test_a_long_edge_is_straight_where_it_passes_other_blocks() -> None:
     assert len({point.x for point in inner}) == 1
 
 
+def test_a_value_that_many_take_runs_down_straight_past_all_who_take_it() -> None:
+    steps = [f"s{number} s{number + 1}" for number in range(6)]
+    across = ["s0 s6", "s0 s4", "s1 s5", "s2 side", "side s6"]
+    config = [f"config s{number}" for number in (0, 2, 3, 6)]
+    placed = layout(plain(*config, *steps, *across, kinds={"config": NodeKind.PARAMETER}))
+    inner = route_of(placed, "config", "s6").points[2:-2]
+    assert len(inner) == 12
+    assert len({point.x for point in inner}) == 1
+
+
 def test_edges_with_the_same_value_share_their_way_as_far_as_they_go_together() -> None:
     placed = layout(plain("p a", "a b", "b c", "c d", "p c", "p d", kinds={"p": NodeKind.PARAMETER}))
     near, far = route_of(placed, "p", "c").points, route_of(placed, "p", "d").points

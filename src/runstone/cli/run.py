@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -36,6 +35,7 @@ def command(
     from runstone.cli.parameters import read_parameters
     from runstone.cli.printing import print_json
     from runstone.engine.launch import AUTO, launch
+    from runstone.folder.resolve import shown
     from runstone.run import execute
 
     found = load_pipeline(pipeline)
@@ -49,7 +49,7 @@ def command(
         settings={},
         trigger="command",
     )
-    folder = os.path.relpath(launched.driver.recorder.folder or "")
+    folder = shown(launched.driver.recorder.folder or "")
     click.echo(f"run {launched.info.id[:8]} of {found.name!r}, recorded in {folder}", err=True)
     try:
         run = execute(launched, raise_on_error=False)

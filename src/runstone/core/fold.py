@@ -163,6 +163,38 @@ def lose(state: RunState, last: int) -> None:
     )
 
 
+def is_sound(state: RunState) -> bool:
+    """Whether the numbers in a state that was read fit together, as they do in every state that was folded."""
+    return min(state.seq, state.epoch, state.lost) >= 0 and all(map(_is_sound, state.blocks.values()))
+
+
+def _is_sound(block: BlockState) -> bool:
+    shape = block.shape
+    if shape is not None and not _can_be(shape):
+        return False
+    total = 1 if shape is None else block.total or 0
+    at = known = 0
+    for start, stop in block.recorded:
+        if not at <= start < stop <= total:
+            return False
+        at, known = stop, known + stop - start
+    return (
+        min(block.ok, block.failed, block.upstream_failed, block.retries, block.errors) >= 0
+        and (block.ended <= total if shape is None else block.ended == known)
+        and all(0 <= output.stored <= total and output.bytes >= 0 for output in block.outputs.values())
+    )
+
+
+def _can_be(shape: list[int]) -> bool:
+    """Whether an array can have these lengths."""
+    if len(shape) > AXES or min(shape, default=0) < 0:
+        return False
+    total = 1
+    for length in shape:
+        total *= length
+    return total <= ELEMENTS
+
+
 def _move_run(state: RunState, to: RunStatus, at: str) -> bool:
     # Where records were lost, the moves between are lost with them: then any status that can be reached is taken.
     allowed = RUN_REACHABLE if state.lost else RUN_MOVES
@@ -203,7 +235,7 @@ def _chunk(state: RunState, chunk: ev.Chunk) -> None:
         if 0 <= start < stop <= total:
             asked += stop - start
             new += add_range(block.recorded, start, stop)
-    if new != asked or new != ok + failed + chunk.upstream_failed or ok < 0 or failed < 0:
+    if new != asked or new != ok + failed + chunk.upstream_failed or min(ok, failed, chunk.upstream_failed) < 0:
         # A frame whose counts do not fit its ranges, or that repeats elements: count no more than is new.
         state.refused += 1
         if not new:
@@ -230,12 +262,7 @@ def _chunk(state: RunState, chunk: ev.Chunk) -> None:
 
 def _take_shape(block: BlockState, shape: list[int]) -> None:
     """Take the lengths of the mapped axes, once, if an array can have them; what was counted is never outgrown."""
-    if block.shape is not None or block.recorded or len(shape) > AXES or min(shape, default=0) < 0:
-        return
-    total = 1
-    for length in shape:
-        total *= length
-    if total <= ELEMENTS:
+    if block.shape is None and not block.recorded and _can_be(shape):
         block.shape = shape
 
 

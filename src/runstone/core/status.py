@@ -62,6 +62,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
     """The status object of a run. Times RFC 3339 in UTC, durations in seconds, sizes in bytes."""
     status = acting_status(state, observation)
     crashed = observation.liveness is Liveness.GONE and not state.done
+    done = state.done or observation.heuristic == RunStatus.COMPLETED.value
     outputs, expected, complete, fractions = _outputs(info, state, observation)
     all_complete = expected == complete
     finished = state.finished_at
@@ -71,13 +72,13 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "pipeline": {"name": info.pipeline.name, "version": info.pipeline.version, "code_ref": info.pipeline.code_ref},
         "status": status,
         "recorded_status": state.status.value,
-        "done": state.done,
+        "done": done,
         "resumable": crashed or status in ("failed", "timed_out", "cancelled", "crashed", "degraded"),
         "reason": Reason.DRIVER_GONE.value if crashed else _value(state.reason),
         "message": _message(info, state, observation, outputs, crashed=crashed),
         "status_source": observation.source,
         "liveness": observation.liveness.value,
-        "stale": not state.done and observation.liveness in (Liveness.STALE, Liveness.LOST),
+        "stale": not done and observation.liveness in (Liveness.STALE, Liveness.LOST),
         "seq": state.seq,
         "epoch": state.epoch,
         "job_id": info.job_id,
@@ -107,7 +108,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "tags": info.tags,
         "trigger": info.trigger,
         "trace_id": info.trace_id,
-        "output_ref": observation.run_folder if state.done and complete else None,
+        "output_ref": observation.run_folder if done and complete else None,
         "run_folder": observation.run_folder,
         "links": {},
         "all_complete": all_complete,

@@ -133,7 +133,7 @@ def _block_face(node: Node, outputs: tuple[str, ...], least_width: float) -> Fac
     fitted = [_fit(name, Style.OUTPUT, _MOST_TEXT / 2) for name in outputs]
     needed = sum(room + 2 * _OUTPUT_SIDE for _, room in fitted)
     width = max(width, needed)
-    if len(texts) == 1:
+    if [text.style for text in texts] == [Style.NAME]:
         texts = [Text(x=width / 2, y=baseline, text=texts[0].text, style=Style.NAME, centred=True)]
     if not outputs:
         return Face(width=width, height=height, texts=tuple(texts), dot=dot)

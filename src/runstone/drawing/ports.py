@@ -21,26 +21,24 @@ def leaving(skeleton: Skeleton, faces: Sequence[Face], centre: Sequence[float]) 
 
     Several from one place stand side by side, if they do not cross each other then.
     """
-    sharing: dict[tuple[int, float], list[tuple[float, float, int]]] = {}
+    sharing: dict[tuple[int, float, float], list[tuple[float, float, int]]] = {}
     for trunk, edges in enumerate(skeleton.trunks):
         source = skeleton.ends[edges[0]][0]
         face = faces[source]
         output = skeleton.edges[edges[0]].label
-        anchor = next((port.x for port in face.ports if port.output == output), face.width / 2)
+        left, right = next(((port.left, port.right) for port in face.ports if port.output == output), (0, face.width))
         aims = [centre[_next_below(skeleton, trunk, edge)] for edge in edges]
-        sharing.setdefault((source, anchor), []).append((min(aims), max(aims), trunk))
+        sharing.setdefault((source, left, right), []).append((min(aims), max(aims), trunk))
 
     leaves = [0.0] * len(skeleton.trunks)
-    for (source, anchor), trunks in sharing.items():
+    for (source, left, right), trunks in sharing.items():
         trunks.sort()
-        face = faces[source]
-        anchors = len(face.ports) or 1
-        step = min(PORT_GAP, (face.width / anchors - PORT_GAP) / len(trunks))
+        step = min(PORT_GAP, (right - left) / (len(trunks) + 1))
         if any(rightmost > leftmost for (_, rightmost, _), (leftmost, _, _) in pairwise(trunks)):
             step = 0.0
+        anchor = centre[source] - faces[source].width / 2 + (left + right) / 2
         for position, (_, _, trunk) in enumerate(trunks):
-            offset = (position - (len(trunks) - 1) / 2) * step
-            leaves[trunk] = centre[source] - face.width / 2 + anchor + offset
+            leaves[trunk] = anchor + (position - (len(trunks) - 1) / 2) * step
     return leaves
 
 
@@ -56,7 +54,7 @@ def entering(
     enters = [0.0] * len(skeleton.edges)
     for target, edges_there in arriving.items():
         edges_there.sort()
-        places = _spread([x - centre[target] for x, _ in edges_there], _room(faces[target]))
+        places = spread([x - centre[target] for x, _ in edges_there], _room(faces[target]))
         for place, (_, edge) in zip(places, edges_there, strict=True):
             enters[edge] = centre[target] + place
     return enters
@@ -96,7 +94,7 @@ def _room(face: Face) -> float:
     return face.width / 2 - PORT_GAP
 
 
-def _spread(wanted: Sequence[float], room: float) -> list[float]:
+def spread(wanted: Sequence[float], room: float) -> list[float]:
     """Places for edges along the side of a box, as near as can be to where they come from and not too close.
 
     wanted: from left to right, 0 is the middle of the side, which reaches `room` to both sides.

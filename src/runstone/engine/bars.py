@@ -18,11 +18,14 @@ Line = list[tuple[str, str]]
 LIVE_ROWS = 14
 """A longer pipeline shows only what happens while it runs."""
 
-FINAL_ROWS = 24
+FINAL_ROWS = 16
+
+_RECENT, _NEXT = 6, 2
 
 _GAP = "  "
-_LEAST_BAR, _MOST_BAR = 8, 32
+_LEAST_BAR, _MOST_BAR = 8, 28
 _LEAST_NAME, _MOST_NAME = 10, 32
+_ESTIMATE = len("~12 min left")
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,38 +34,54 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     full: str = "━"
     half: str = "╸"
     empty: str = "─"
+    cross: str = "✗"
     ellipsis: str = "…"
 
 
 UNICODE = Marks()
-ASCII = Marks(full="=", half="-", empty=".", ellipsis="..")
+ASCII = Marks(full="=", half="-", empty=".", cross="!", ellipsis="..")
 
 
 def lines(glance: Glance, width: int, height: int, *, marks: Marks = UNICODE, final: bool = False) -> list[Line]:
     """The run in at most `height` lines, none wider than `width` columns. final: nothing will change any more."""
     most = max(1, min(height - 2, FINAL_ROWS if final else LIVE_ROWS))
     shown = chosen(glance, most, final=final)
-    found = [_headline(glance, width), *_block_lines(shown, glance.seconds, width, marks)]
+    found = [_headline(glance, width), *_block_lines(shown, glance.seconds, width, marks, final=final)]
     if len(shown) < len(glance.rows):
         found.append([(f"  {rest(glance, shown)}", "dim")])
-    return [cropped(line, width, marks) for line in found[: max(1, height)]]
+    return [cropped(_trimmed(line), width, marks) for line in found[: max(1, height)]]
+
+
+def _trimmed(line: Line) -> Line:
+    while line and not line[-1][0].strip():
+        line.pop()
+    return line
 
 
 def chosen(glance: Glance, most: int, *, final: bool) -> list[Row]:
-    """The blocks to show, in the order of the pipeline: what happens, what went wrong, what ended last, what is next."""
+    """The blocks to show, in the order of the pipeline.
+
+    All if that many fit; else while it runs what happens, what ended last and what is next, and at the end what went
+    wrong and what took longest.
+    """
     if len(glance.rows) <= most:
         return glance.rows
-    latest = {name: number for number, name in enumerate(glance.recent)}
-
-    def interest(row: Row) -> tuple[int, int]:
-        if row.active:
-            return 0, 0
-        if final:
-            return (1, 0) if row.status != BlockStatus.COMPLETED else (2, -int((row.seconds or 0) * 1000))
-        return (1, latest[row.name]) if row.name in latest else (2, 0)
-
-    kept = {row.name for row in sorted(glance.rows, key=interest)[:most]}
+    if final:
+        picked = sorted(glance.rows, key=_interest)[:most]
+    else:
+        rows = {row.name: row for row in glance.rows}
+        picked = [row for row in glance.rows if row.active]
+        picked += [rows[name] for name in glance.recent[:_RECENT]]
+        picked += [row for row in glance.rows if row.status == BlockStatus.PENDING][:_NEXT]
+    kept = {row.name for row in picked[:most]}
     return [row for row in glance.rows if row.name in kept]
+
+
+def _interest(row: Row) -> tuple[int, float]:
+    tone = tone_of(row.status)
+    if tone in (Tone.BAD, Tone.WARNED):
+        return 0, 0
+    return (1, -(row.seconds or 0)) if tone is Tone.GOOD else (2, 0)
 
 
 def _headline(glance: Glance, width: int) -> Line:
@@ -114,11 +133,11 @@ class _Columns(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     time: int
     left: int
-    percent: bool
+    short: bool
 
 
-def _block_lines(rows: list[Row], moment: float, width: int, marks: Marks) -> list[Line]:
-    columns = _columns(rows, width)
+def _block_lines(rows: list[Row], moment: float, width: int, marks: Marks, *, final: bool) -> list[Line]:
+    columns = _columns(rows, width, marks, final=final)
     found = []
     for row in rows:
         name = shortened_to_cells(showable(row.name), columns.name, marks.ellipsis)
@@ -128,56 +147,72 @@ def _block_lines(rows: list[Row], moment: float, width: int, marks: Marks) -> li
             line.append((_GAP, ""))
             line.extend(_bar(row, columns.bar, moment, marks))
         if columns.count:
-            line.append((f"{_GAP}{_count(row, percent=columns.percent):>{columns.count}}", ""))
+            line.append((f"{_GAP}{_count(row, short=columns.short):>{columns.count}}", ""))
         if columns.failed:
-            line.append((f"{_GAP}{_failed(row):>{columns.failed}}", Tone.BAD))
+            line.append((f"{_GAP}{_failed(row, marks, short=columns.short):>{columns.failed}}", Tone.BAD))
         if columns.time:
-            line.append((f"{_GAP}{_time(row):>{columns.time}}", ""))
-        if columns.left and row.left is not None:
-            line.append((f"{_GAP}{_left(row)}", "dim"))
+            time = _time(row)
+            if row.left is not None and not columns.left and len(_left(row)) <= columns.time:
+                time = _left(row)
+            line.append((f"{_GAP}{time:>{columns.time}}", ""))
+        if columns.left:
+            line.append((f"{_GAP}{_left(row):>{columns.left}}", "dim"))
         found.append(line)
     return found
 
 
-def _columns(rows: list[Row], width: int) -> _Columns:
-    """The widest columns that fit. What is given up first is what can be spared most."""
+def _columns(rows: list[Row], width: int, marks: Marks, *, final: bool) -> _Columns:
+    """The widest columns that fit. What is given up first is what can be spared most.
+
+    While a run goes on there is room for what may come, so that the bars do not jump.
+    """
+    estimates = not final and any(row.total is not None and not row.done for row in rows)
     wide = {
         "name": min(_MOST_NAME, max(cells(showable(row.name)) for row in rows)),
         "word": max(len(row.status) for row in rows),
-        "count": max(len(_count(row, percent=False)) for row in rows),
-        "failed": max(len(_failed(row)) for row in rows),
+        "count": max(len(_count(row, short=False)) for row in rows),
+        "failed": max(len(_failed(row, marks, short=False)) for row in rows),
         "time": max(len(_time(row)) for row in rows),
-        "left": max(len(_left(row)) for row in rows),
+        "left": _ESTIMATE if estimates else 0,
     }
-    percent = False
+    short = False
+    if not final:
+        wide["word"] = max(wide["word"], len("completed"))
+        wide["time"] = max(wide["time"], len("999 ms"))
 
     def room() -> int:
         return width - sum(len(_GAP) + column for column in wide.values() if column) - len(_GAP)
 
-    if room() < _LEAST_BAR:
+    if room() < _LEAST_BAR and estimates:
         wide["left"] = 0
+        wide["time"] = max(wide["time"], len(_left_text(59)), *(len(_left(row)) for row in rows))
     if room() < _LEAST_BAR:
-        percent = True
-        wide["count"] = max(len(_count(row, percent=True)) for row in rows)
+        short = True
+        wide["count"] = max(len(_count(row, short=True)) for row in rows)
+        wide["failed"] = max(len(_failed(row, marks, short=True)) for row in rows)
     if room() < _LEAST_BAR:
         wide["name"] = max(min(_LEAST_NAME, wide["name"]), wide["name"] + room() - _LEAST_BAR)
+    if room() < _LEAST_BAR:
+        wide["time"] = max(len(_time(row)) for row in rows)
     for spared in ("failed", "time", "count"):
         if room() < 0:
             wide[spared] = 0
     bar = min(_MOST_BAR, room())
-    return _Columns(**wide, percent=percent, bar=bar if bar >= _LEAST_BAR else 0)
+    return _Columns(**wide, short=short, bar=bar if bar >= _LEAST_BAR else 0)
 
 
-def _count(row: Row, *, percent: bool) -> str:
+def _count(row: Row, *, short: bool) -> str:
     if row.total is None:
         return ""
-    if percent:
+    if short:
         return f"{100 * row.ended // row.total}%" if row.total else "100%"
     return f"{row.ended:,}/{row.total:,}"
 
 
-def _failed(row: Row) -> str:
-    return f"{row.failed:,} failed" if row.failed else ""
+def _failed(row: Row, marks: Marks, *, short: bool) -> str:
+    if not row.failed:
+        return ""
+    return f"{row.failed:,}{marks.cross}" if short else f"{row.failed:,} failed"
 
 
 def _time(row: Row) -> str:
@@ -185,7 +220,11 @@ def _time(row: Row) -> str:
 
 
 def _left(row: Row) -> str:
-    return "" if row.left is None else f"~{coarse(row.left)} left"
+    return "" if row.left is None else _left_text(row.left)
+
+
+def _left_text(seconds: float) -> str:
+    return f"~{coarse(seconds)} left"
 
 
 def _bar(row: Row, width: int, moment: float, marks: Marks) -> Line:

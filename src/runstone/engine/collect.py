@@ -78,8 +78,8 @@ class Collector:
         elif self._waiting_since is None:
             self._waiting_since = now
         elif now - self._waiting_since >= CLOSE_SECONDS:
-            self.close()
             self._waiting_since = None
+            self.close()
 
     def close_if_full(self) -> None:
         """Record what there is, if that is much."""

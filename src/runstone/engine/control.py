@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 
 from runstone.core.reasons import Reason
+from runstone.errors import FolderError
 
 
 class Control:
     """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field.
 
-    interruptible: user code is being called, and an exception may be raised into it.
+    interruptible: user code is being called, and an exception may be raised into it. broken: why the run cannot be
+    recorded any more.
     """
 
-    __slots__ = ("interruptible", "message", "reason", "requested_by", "stopping", "wake")
+    __slots__ = ("broken", "interruptible", "message", "reason", "requested_by", "stopping", "wake")
 
     def __init__(self) -> None:
         self.stopping = False
@@ -21,6 +23,7 @@ class Control:
         self.reason = Reason.CANCEL_REQUESTED
         self.message = ""
         self.requested_by: str | None = None
+        self.broken: FolderError | None = None
         self.wake = threading.Event()
 
     def cancel(self, *, by: str | None = None, message: str = "") -> None:
@@ -29,6 +32,12 @@ class Control:
             self.requested_by, self.message = by, message
             self.stopping = True
             self.wake.set()
+
+    def break_off(self, error: FolderError) -> None:
+        """The run cannot be recorded any more: what is computed from here on would be lost, or done twice."""
+        self.broken = error
+        self.stopping = True
+        self.wake.set()
 
     def pause(self, seconds: float) -> bool:
         """Wait, but not longer than until somebody asks to stop; tells whether the run should go on."""

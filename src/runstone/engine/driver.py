@@ -80,6 +80,8 @@ class Driver:
                 except KeyboardInterrupt as error:
                     self.control.cancel(by="keyboard", message="interrupted from the keyboard")
                     interrupted = error
+                if self.control.broken is not None:
+                    raise self.control.broken
                 self._end()
             except StorageError as error:
                 # Perhaps there is room to say just that; else the death of this process says it.

@@ -122,7 +122,8 @@ class View:
         mapped = total is not None
         seconds = left = None
         if status in BLOCK_DONE:
-            seconds = block.duration if started_at is not None else None
+            if started_at is not None:
+                seconds = _between(started_at, block.finished_at) if block.duration is None else block.duration
         elif started_at is not None:
             if name not in self._begun:
                 self._begun[name] = now - max(0.0, time.time() - (clock.seconds(started_at) or time.time()))
@@ -140,3 +141,8 @@ class View:
             seconds=seconds,
             left=left,
         )
+
+
+def _between(start: str | None, stop: str | None) -> float | None:
+    first, last = clock.seconds(start), clock.seconds(stop)
+    return None if first is None or last is None else max(0.0, last - first)

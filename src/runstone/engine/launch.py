@@ -117,14 +117,13 @@ def launch(
         return Launched(driver, info, show_progress)
     folder = _folder(run_folder, pipeline.name, run_id)
     try:
-        begun = writer.begin(folder, info, "inline")
+        begun = writer.begin(folder, info, "inline", functools.partial(inputs.save, folder, large) if large else None)
     except FileExistsError:
         raise InputError(
-            f"there is a run in {folder} already; give another run_folder, or none to get a new one each time"
+            f"there is a run in {folder} already, or one that was begun and killed at once; give another run_folder, or "
+            "none to get a new one each time"
         ) from None
-    if large:
-        files = inputs.save(folder, large)
-        begun.must_sync(files=files[:1], folders=files[1:])
+    begun.on_broken = control.break_off
     return Launched(Driver(task, FolderRecorder(begun), control), info, show_progress)
 
 
@@ -161,7 +160,11 @@ def _shown(show: bool | str | None) -> bool:
         return show is True
     stream = sys.stderr
     watched = stream is not None and hasattr(stream, "isatty") and stream.isatty()
-    return bool(watched) or "ipykernel" in sys.modules
+    if watched or "ipykernel" not in sys.modules:
+        return bool(watched)
+    from runstone.engine.notebook import shell
+
+    return shell() is not None
 
 
 def new_id() -> str:

@@ -30,6 +30,9 @@ class LogLines:
     def close(self) -> None:
         """Nothing has to be put back."""
 
+    def begin(self, glance: Glance) -> None:
+        """Nothing yet: a short run is shown at its end only."""
+
     def show(self, glances: Sequence[Glance]) -> None:
         """Tell what has changed, if that is due. Raises OSError or ValueError if the stream is gone."""
         for glance in glances:
@@ -69,5 +72,7 @@ def _active(row: Row) -> str:
 
 def _failures(glance: Glance) -> list[str]:
     found = [f"{showable(row.name)}: {row.failed:,} of {row.total:,} failed" for row in glance.rows if row.failed]
-    found.extend(f"{showable(row.name)} {row.status}" for row in glance.rows if row.status == "failed" and not row.failed)
+    found.extend(
+        f"{showable(row.name)} {row.status}" for row in glance.rows if row.status == "failed" and not row.failed
+    )
     return found[:_NAMED]

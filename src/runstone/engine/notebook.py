@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from html import escape
@@ -49,6 +50,10 @@ class Notebook:
     def close(self) -> None:
         """Nothing has to be put back."""
 
+    def begin(self, glance: Glance) -> None:
+        """Take a place in the output of the cell that is running now."""
+        self._put(glance, final=False)
+
     def show(self, glances: Sequence[Glance]) -> None:
         """Bring what is shown up to date."""
         for glance in glances:
@@ -61,8 +66,6 @@ class Notebook:
         self._shown.pop(glance.id)
 
     def _put(self, glance: Glance, *, final: bool) -> None:
-        from IPython.display import display
-
         page = html(glance, final=final)
         if self._shown.get(glance.id) == page:
             return
@@ -74,6 +77,7 @@ class Notebook:
         if glance.id in self._handles:
             self._handles[glance.id].update(bundle, raw=True)
         else:
+            display: Any = importlib.import_module("IPython.display").display
             self._handles[glance.id] = display(bundle, raw=True, display_id=True)
 
 
@@ -107,7 +111,7 @@ def _bar(row: Row) -> str:
     tone = tone_of(row.status)
     total = row.total or 1
     ended = row.ended if row.total else int(row.done and row.seconds is not None)
-    bad = max(1.0, 100 * row.failed / total) if row.failed else 0.0
+    bad = max(3.0, 100 * row.failed / total) if row.failed else 0.0
     good = max(0.0, 100 * ended / total - bad)
     if row.failed and row.done:
         tone = Tone.GOOD

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -29,6 +29,8 @@ class Screen(Protocol):
 
     def open(self) -> None: ...
 
+    def begin(self, glance: Glance) -> None: ...
+
     def show(self, glances: Sequence[Glance]) -> None: ...
 
     def settle(self, glance: Glance, others: Sequence[Glance]) -> None: ...
@@ -47,7 +49,11 @@ class Display:
         self._stage: Stage | None = None
 
     def __enter__(self) -> Display:
-        self._stage = _enter(self._view)
+        try:
+            self._stage = _enter(self._view)
+        except Exception:
+            # What cannot be shown is executed all the same.
+            self._stage = None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -66,33 +72,41 @@ class Stage:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._works = True
-        self.closed = False
+        self._closed = False
 
-    def enter(self, view: View) -> None:
-        """Show this run too."""
+    def enter(self, view: View) -> bool:
+        """Show this run too; False if the screen has just been closed."""
         with self._lock:
+            if self._closed:
+                return False
             self._views.append(view)
             if self._thread is None:
                 self._try(self._screen.open)
+            self._try(lambda: self._screen.begin(view.glance()))
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="runstone-progress", daemon=True)
                 self._thread.start()
+            return True
 
     def leave(self, view: View) -> None:
         """Show the last state of this run; the last one to leave closes the screen."""
+        last = True
         try:
             with self._lock:
                 self._views.remove(view)
-                if self._works:
-                    self._try(lambda: self._screen.settle(view.glance(), [other.glance() for other in self._views]))
+                last = self._closed = not self._views
+                self._try(lambda: self._screen.settle(view.glance(), [other.glance() for other in self._views]))
         finally:
-            if not self._views:
+            if last:
                 self._close()
 
     def _close(self) -> None:
-        self.closed = True
         self._end.set()
-        self._try(self._screen.close)
-        if self._thread is not None and self._thread is not threading.current_thread():
+        try:
+            self._screen.close()
+        except Exception:
+            self._works = False
+        if self._thread is not None:
             # It waits for the end, or for a terminal that has stopped taking anything.
             self._thread.join(_PATIENCE_SECONDS)
 
@@ -101,21 +115,22 @@ class Stage:
         while not self._end.wait(wait):
             wait = self._screen.seconds
             with self._lock:
-                if self._end.is_set() or not self._works:
+                if self._closed or not self._works:
                     return
                 self._try(lambda: self._screen.show([view.glance() for view in self._views]))
 
-    def _try(self, act: object) -> None:
-        """Do something to the screen; if that fails nothing is shown any more."""
-        assert callable(act)
-        try:
-            act()
-        except Exception:
-            self._works = False
+    def _try(self, act: Callable[[], None]) -> None:
+        """Do something to the screen; once that has failed nothing is shown any more."""
+        if self._works:
+            try:
+                act()
+            except Exception:
+                self._works = False
 
     def forget(self) -> None:
-        """In a forked child: its thread is not there, and its terminal is its parent's to draw on."""
+        """In a forked child: the thread is not there, and the terminal is for the parent to draw on."""
         self._works = False
+        self._lock = threading.Lock()
         self._screen.close()
 
 
@@ -126,12 +141,11 @@ _door = threading.Lock()
 def _enter(view: View) -> Stage | None:
     global _stage
     with _door:
-        if _stage is None or _stage.closed:
+        if _stage is None or not _stage.enter(view):
             screen = _screen()
-            if screen is None:
-                return None
-            _stage = Stage(screen)
-        _stage.enter(view)
+            _stage = None if screen is None else Stage(screen)
+            if _stage is not None:
+                _stage.enter(view)
         return _stage
 
 
@@ -160,7 +174,7 @@ def _screen() -> Screen | None:
 def _after_fork() -> None:
     global _stage, _door
     stage, _stage, _door = _stage, None, threading.Lock()
-    if stage is not None and not stage.closed:
+    if stage is not None:
         stage.forget()
 
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from runstone.core.tones import Tone
@@ -47,7 +47,7 @@ class Terminal:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._colours = not os.environ.get("NO_COLOR")
-        self._marks = UNICODE if _writes(stream, "━╸─…") else ASCII
+        self._marks = UNICODE if _writes(stream, "━╸─✗…") else ASCII
         self._lock = threading.RLock()
         self._above: list[Above] = []
         self._frame: list[Line] = []
@@ -77,7 +77,11 @@ class Terminal:
         for above in self._above:
             for handler in _log_handlers(above):
                 handler.setStream(above.stream)
+            above.let_go()
         self._above.clear()
+
+    def begin(self, glance: Glance) -> None:
+        """Nothing yet: a short run is shown at its end only."""
 
     def show(self, glances: Sequence[Glance]) -> None:
         """Draw these runs as they are now. Raises OSError or ValueError if the terminal is gone."""
@@ -92,10 +96,7 @@ class Terminal:
         """Leave this run as it is now for good, and go on with the others below."""
         with self._lock:
             width, height = self._size()
-            begin = self._erased(width)
-            self._drawn = []
-            if begin:
-                self._write(begin)
+            self._erase(width)
             for above in self._above:
                 if above.tail:
                     above.let_go()
@@ -114,16 +115,18 @@ class Terminal:
             if not newline:
                 return
             width = self._size()[0]
-            begin = self._erased(width)
-            self._drawn = []
-            try:
-                if begin:
-                    self._write(begin)
-            finally:
-                above.stream.write(whole + newline)
-                above.stream.flush()
+            self._try(self._erase, width)
+            above.stream.write(whole + newline)
+            above.stream.flush()
             if time.monotonic() - self._drawn_at > _REDRAW_SECONDS:
-                self._draw("", width)
+                self._try(self._draw, "", width)
+
+    def _try(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something to the terminal for somebody who only wanted to print."""
+        try:
+            act(*arguments)
+        except (OSError, ValueError):
+            self.open_now = False
 
     def _lines(self, glances: Sequence[Glance], width: int, height: int) -> list[Line]:
         found: list[Line] = []
@@ -140,14 +143,18 @@ class Terminal:
             if above.tail
         ]
         frame = [*partial, *self._frame]
-        begin = self._erased(width)
-        self._drawn = [width_of(line) for line in frame]
+        begin, self._drawn = self._erasing(width), [width_of(line) for line in frame]
         self._drawn_at = time.monotonic()
         text = begin + before + "".join(self._painted(line) + "\n" for line in frame)
         if text:
             self._write(_BEGIN + text + _END)
 
-    def _erased(self, width: int) -> str:
+    def _erase(self, width: int) -> None:
+        begin, self._drawn = self._erasing(width), []
+        if begin:
+            self._write(begin)
+
+    def _erasing(self, width: int) -> str:
         """What takes away the lines that are drawn; a terminal that became narrower has broken them."""
         rows = sum(max(1, -(-drawn // width)) for drawn in self._drawn)
         return f"\r\x1b[{rows}A\x1b[J" if rows else ""
@@ -190,8 +197,9 @@ class Above:
     def let_go(self) -> None:
         """Write the line that waited for its end."""
         tail, self.tail = self.tail, ""
-        self.stream.write(tail)
-        self.stream.flush()
+        if tail:
+            self.stream.write(tail)
+            self.stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -51,8 +51,10 @@ def save(
     shown = name or os.path.basename(source)
     if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
         raise InputError(f"artifact name {shown!r} cannot be a file name; give name='...'")
+    writer.check()
     folder = f"{writer.folder}/{layout.ARTIFACTS}"
     with _opened(source) as reader:
+        new = not os.path.isdir(folder)
         disk.make_folder(folder)
         path, descriptor = _fresh(folder, shown)
         try:
@@ -63,7 +65,10 @@ def save(
             raise
         finally:
             os.close(descriptor)
-    writer.must_sync(folders=[folder, writer.folder])
+    # before its event, which would otherwise speak of a file that a dying machine forgets
+    disk.sync_folder(folder)
+    if new:
+        disk.sync_folder(writer.folder)
     guessed_type, guessed_content = _kind(shown)
     return writer.event(
         ArtifactSaved,

@@ -1,6 +1,7 @@
 """`status.json`: the fold as it stood at a moment, and the sign of life of the driver.
 
-It saves a reader from folding everything again, and is trusted only where it agrees with the files it speaks of.
+It saves a reader from folding everything again, and is trusted only where its own checksum fits, and where it agrees
+with the files it speaks of.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from zlib import crc32
 import msgspec
 
 from runstone.core.events import FORMAT
-from runstone.core.fold import RunState
+from runstone.core.fold import RunState, is_sound
 from runstone.folder.look import Look, read_at
+from runstone.folder.sealed import seal, unseal
 
 MARK_BYTES = 64
 LIMIT = 64 * 1024 * 1024
@@ -39,19 +41,25 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     files: list[FileMark]
 
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Checkpoint).decode
 
 
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The content of `status.json`."""
+    return seal(_encode(checkpoint))
+
+
 def decode(data: bytes | None) -> Checkpoint | None:
-    """The checkpoint in these bytes, None if they are none that this version understands."""
-    if not data:
+    """The checkpoint in these bytes, None if they are none that this version understands, or none that can be."""
+    body = unseal(data) if data else None
+    if body is None:
         return None
     try:
-        found = _decode(data)
+        found = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return found if found.format <= FORMAT else None
+    return found if found.format <= FORMAT and is_sound(found.state) else None
 
 
 def mark(tail: bytes) -> int:
@@ -59,13 +67,17 @@ def mark(tail: bytes) -> int:
     return crc32(tail[-MARK_BYTES:])
 
 
-def agrees(checkpoint: Checkpoint, look: Look, limits: dict[str, int]) -> bool:
+def agrees(checkpoint: Checkpoint, look: Look, limits: dict[str, int], newest: int) -> bool:
     """Whether every file the checkpoint speaks of still has what it was made from.
 
-    limits: for files that a takeover has cut, how much of them counts.
+    limits: how much counts of the files of epochs before `newest`, as the last takeover says; a driver that was taken
+    over may have written a checkpoint since, which counts on more.
     """
+    if len({known.path for known in checkpoint.files}) < len(checkpoint.files):
+        return False
     for known in checkpoint.files:
-        if known.offset < 0 or known.offset > limits.get(known.path, known.offset):
+        limit = limits.get(known.path, known.offset if checkpoint.state.epoch == newest else 0)
+        if not 0 <= known.offset <= limit:
             return False
         descriptor = look.open(known.path)
         if descriptor is None:

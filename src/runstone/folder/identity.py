@@ -64,6 +64,8 @@ def start_ticks(pid: int) -> int | None:
     """When a process started, in the raw unit of the system; None if it is absent or a zombie, -1 if unknown."""
     if sys.platform != "linux":
         return _start_by_psutil(pid)
+    if not _proc_is_ours(os.getpid()):
+        return _absent(pid)
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             content = file.read(4096)
@@ -76,6 +78,15 @@ def start_ticks(pid: int) -> int | None:
     if len(fields) < 20:
         return -1
     return None if fields[0] in (b"Z", b"X", b"x") else int(fields[19])
+
+
+@functools.cache
+def _proc_is_ours(pid: int) -> bool:
+    # In a pid namespace that sees the /proc of another one, equal numbers are different processes.
+    try:
+        return os.readlink("/proc/self") == str(pid)
+    except OSError:
+        return False
 
 
 def _absent(pid: int) -> int | None:
@@ -122,15 +133,15 @@ def this_process() -> Driver:
 
 def is_gone(driver: Driver) -> bool | None:
     """True: proven dead. False: proven alive. None: nothing can be proven from here."""
-    if driver.start_ticks < 0 or not driver.boot_id:
+    if not driver.boot_id:
         return None
     if driver.boot_id == boot_id():
-        if driver.pid_namespace != pid_namespace():
+        if driver.pid_namespace != pid_namespace() or (sys.platform == "linux" and not driver.pid_namespace):
             return None
         ticks = start_ticks(driver.pid)
-        if ticks == -1:
-            return None
-        return ticks != driver.start_ticks
+        if ticks is None:
+            return True
+        return None if -1 in (ticks, driver.start_ticks) else ticks != driver.start_ticks
     if driver.machine_id and driver.machine_id == machine_id() and driver.host == host():
         return True
     return None

@@ -44,8 +44,8 @@ def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[
     return infos, large
 
 
-def save(folder: str, large: Large) -> list[str]:
-    """Write the large parameters; returns the paths that are still to be synced: files first, then folders."""
+def save(folder: str, large: Large) -> tuple[str, str]:
+    """Write the large parameters; returns the file and the folder that are still to be synced."""
     path = f"{folder}/{layout.INPUTS_PACK}"
     disk.make_folder(os.path.dirname(path))
     descriptor = disk.create(path)
@@ -54,9 +54,12 @@ def save(folder: str, large: Large) -> list[str]:
             meta = ColumnMeta(name=name, bytes=column.size, count=1, meta=column.meta, safe=column.safe)
             chunk = Chunk(seq=number, at=clock.now(), block="", elements=[(0, 1)], ok=1, columns=[meta])
             disk.append_all(descriptor, encode_frame(chunk, list(column.data)), path)
+    except BaseException:
+        disk.remove(path)
+        raise
     finally:
         os.close(descriptor)
-    return [path, os.path.dirname(path)]
+    return path, os.path.dirname(path)
 
 
 def load(look: Look, infos: Mapping[str, ParamInfo], name: str, *, trust: bool) -> Any:

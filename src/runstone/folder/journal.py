@@ -1,19 +1,14 @@
-"""Journal lines: one event each, with a checksum of its own bytes.
-
-A line is the JSON of the event with one more field at its end, `"crc":"<8 hex digits>"`: the CRC-32 of the JSON
-without that field. So every line is plain JSON, and a torn, zero-filled or changed one is known as such.
-"""
+"""Journal lines: one event each, as JSON with a checksum of its own bytes (see `sealed`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zlib import crc32
 
 import msgspec
 
 from runstone.core.events import EVENT_LIMIT, Event, JournalEvent
+from runstone.folder.sealed import seal, unseal
 
-_TAIL = len(b',"crc":"00000000"}')
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(JournalEvent).decode
 
@@ -32,8 +27,7 @@ _decode_any = msgspec.json.Decoder(_AnyEvent).decode
 
 def encode_line(event: Event) -> bytes:
     """The line for an event. Raises ValueError if it is longer than a line may be."""
-    body = _encode(event)
-    line = b'%b,"crc":"%08x"}\n' % (body[:-1], crc32(body))
+    line = seal(_encode(event)) + b"\n"
     if len(line) > EVENT_LIMIT:
         raise ValueError(f"event of {len(line)} bytes; a journal line has at most {EVENT_LIMIT}")
     return line
@@ -41,10 +35,8 @@ def encode_line(event: Event) -> bytes:
 
 def decode_line(line: bytes) -> Event | None:
     """The event in a line (without its newline), None if the line is damaged."""
-    if len(line) <= _TAIL or len(line) > EVENT_LIMIT or line[-_TAIL : -_TAIL + 8] != b',"crc":"':
-        return None
-    body = line[:-_TAIL] + b"}"
-    if line[-10:-2] != b"%08x" % crc32(body):
+    body = unseal(line) if len(line) < EVENT_LIMIT else None
+    if body is None:
         return None
     try:
         event: Event = _decode(body)

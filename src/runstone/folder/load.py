@@ -6,6 +6,7 @@ This is the only part that opens stored values, and the only one that may unpick
 from __future__ import annotations
 
 import bisect
+import operator
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from zlib import crc32
 import msgspec
 
 from runstone.core.arrays import Form, MappedArray, unravel
+from runstone.core.shapes import strides
 from runstone.core.events import ArtifactSaved, BlockEnded, ErrorRaised, Event, StoredValue
 from runstone.core.mapspec import parse_mapspec
 from runstone.core.records import BlockInfo
@@ -229,7 +231,12 @@ class StoredArray(Sequence[Any]):
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of all axes, in the order of the mapspec."""
-        return self.as_mapped().shape
+        # without inner axes it is known before all elements are there, as in a run that goes on or has crashed
+        return self._cells.shape or () if self._is_flat else self.as_mapped().shape
+
+    @property
+    def _is_flat(self) -> bool:
+        return set(self._block.axes.get(self.name, ())) <= set(_external(self._block))
 
     def as_mapped(self) -> MappedArray:
         """The same as the engine hands it from block to block."""
@@ -262,8 +269,8 @@ class StoredArray(Sequence[Any]):
                 raise IndexError(f"index {number} is out of range for axis {axis} of {self.name!r}, of length {length}")
             index.append(number % length)
         rest = (None,) * (len(shape) - len(index))
-        if not rest and len(shape) == 1:
-            return self._cells[index[0]]
+        if not rest and self._is_flat:
+            return self._cells[sum(map(operator.mul, index, strides(shape)))]
         return self.as_mapped().take((*index, *rest), Form.LIST)
 
     def to_list(self) -> list[Any]:

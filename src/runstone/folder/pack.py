@@ -52,13 +52,14 @@ def encode_frame(chunk: Chunk, payload: list[bytes | memoryview]) -> list[bytes 
 def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | int | None:
     """The frame that starts at `data[at]`, where `data[0]` is byte `base` of a pack of `size` bytes.
 
-    None if there is no valid frame; the number of bytes wanted from `at` if `data` is too short to tell.
+    None if there is no valid header; the number of bytes wanted from `at` if `data` is too short to tell. A frame whose
+    `stop` lies beyond `size` is torn: its values are not, or not yet, all there.
     """
     if at + PREFIX > len(data):
         return PREFIX if base + at + PREFIX <= size else None
     magic, header_length, payload_length, header_crc, payload_crc = _FIXED.unpack_from(data, at)
     stop = base + at + PREFIX + header_length + payload_length
-    if magic != MAGIC or header_length > HEADER_LIMIT or stop > size:
+    if magic != MAGIC or header_length > HEADER_LIMIT or base + at + PREFIX + header_length > size:
         return None
     if at + PREFIX + header_length > len(data):
         return PREFIX + int(header_length)

@@ -11,7 +11,6 @@ import os
 import threading
 from typing import Protocol
 
-from runstone.errors import FolderError
 from runstone.folder import clock
 
 TICK_SECONDS = 0.01
@@ -22,6 +21,8 @@ class Beating(Protocol):
     """What the pulse keeps alive."""
 
     def tick(self, now: float) -> None: ...
+
+    def forked(self) -> None: ...
 
 
 class Pulse:
@@ -38,7 +39,7 @@ class Pulse:
         """From now on tick this one."""
         with self._lock:
             self._members.add(member)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._beat, name="runstone-heartbeat", daemon=True)
                 self._asleep = False
                 self._thread.start()
@@ -50,17 +51,22 @@ class Pulse:
         """No longer tick this one; a tick that has begun may still finish."""
         self._members.discard(member)
 
+    def members(self) -> list[Beating]:
+        """Those it ticks."""
+        return list(self._members)
+
     def _beat(self) -> None:
         idle = 0
         while True:
             if self._wake.wait(None if self._asleep else TICK_SECONDS):
                 self._wake.clear()
-            members = list(self._members)
+            members = self.members()
             idle = 0 if members else idle + 1
             now = clock.steady()
             for member in members:
-                # a broken writer remembers its error and raises it into the driver at the next record
-                with contextlib.suppress(FolderError):
+                # Whatever it is: a broken writer remembers its error, user code that fails while its values are stored
+                # does so again in the driver, and the other runs of this process need their heartbeat.
+                with contextlib.suppress(BaseException):
                     member.tick(now)
             with self._lock:
                 self._asleep = idle >= _LINGER_TICKS and not self._members
@@ -73,7 +79,10 @@ _pulse = Pulse()
 def _after_fork() -> None:
     # A forked child has no heartbeat thread, and its parent's runs are not its own.
     global _pulse
+    members = _pulse.members()
     _pulse = Pulse()
+    for member in members:
+        member.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from runstone.core import fold
-from runstone.core.events import FORMAT, Record, RunEnded, RunTakenOver
+from runstone.core.events import FORMAT, Driver, Record, RunEnded, RunStarted, RunTakenOver
 from runstone.core.ranges import add_range
 from runstone.core.records import RunInfo
 from runstone.core.statuses import Liveness, RunStatus
@@ -38,8 +38,8 @@ class Reading(msgspec.Struct, kw_only=True):
     """A run as it was found on disk.
 
     source: heartbeat, journal or disk_heuristic. ends: for every file that was folded, relative to the folder, how
-    much of it the fold has taken in. heuristic: the status to show when only `outputs/` speaks. notes: what a reader
-    should be told.
+    much of it the fold has taken in. gone: whether the driver was proven dead before the records were read. heuristic:
+    the status to show when only `outputs/` speaks. notes: what a reader should be told.
     """
 
     info: RunInfo
@@ -48,6 +48,7 @@ class Reading(msgspec.Struct, kw_only=True):
     liveness: Liveness
     epochs: list[int]
     ends: dict[str, int]
+    gone: bool | None = None
     heartbeat_at: str | None = None
     heartbeat_age: float | None = None
     heuristic: RunStatus | str | None = None
@@ -91,7 +92,10 @@ def read_run(path: str) -> Reading:
 
 
 def read_look(look: Look, *, verify_all: bool = False) -> Reading:
-    """`read_run` for a folder that is open already. verify_all: check every value, and start from no checkpoint."""
+    """`read_run` for a folder that is open already.
+
+    verify_all: as one who takes the run over: check every value, start from no checkpoint, and step over every gap.
+    """
     info = read_info(look)
     epochs = _epochs(look)
     state = fold.initial(block.name for block in info.blocks)
@@ -105,13 +109,18 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
     if not epochs:
         return _without_journal(look, reading, found)
     limits = _limits(look, epochs)
-    if found is not None and (found.state.epoch not in epochs or not checkpoints.agrees(found, look, limits)):
+    newest = epochs[-1]
+    if found is not None:
         _take_heartbeat(reading, found)
-        found = None
+        if found.state.epoch not in epochs or not checkpoints.agrees(found, look, limits, newest):
+            found = None
     if found is not None:
         reading.state = found.state
         reading.ends = {known.path: known.offset for known in found.files}
-        _take_heartbeat(reading, found)
+    if not reading.state.done:
+        # Before the records are read: what a dead driver has written is all there will be, but one that dies meanwhile
+        # may have written more than we see, even its end.
+        reading.gone = _driver_gone(look, newest, _driver(look, newest) or reading.state.driver)
     _fold(look, reading, limits, verify_all=verify_all)
     if reading.state.done:
         reading.liveness = Liveness.ENDED
@@ -159,36 +168,42 @@ def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: b
     over as lost.
     """
     state, newest = reading.state, reading.epochs[-1]
-    packs: dict[int, list[str]] = {}
-    for name in look.names(layout.OUTPUTS):
-        pack = layout.pack_block(name)
-        if pack is not None:
-            packs.setdefault(pack[1], []).append(f"{layout.OUTPUTS}/{name}")
+
+    def records(name: str, epoch: int) -> list[Record]:
+        result = _scan(look, reading, name, limits if epoch < newest else None, verify_all=verify_all)
+        return [] if result is None else result.records
+
+    # Journals first, and the names of packs after them: a journal that speaks of the end was not read too early.
+    journals = {epoch: records(layout.journal(epoch), epoch) for epoch in reading.epochs}
+    packs = _packs(look)
     for epoch in reading.epochs:
-        closed = epoch < newest
-        records: list[Record] = []
-        for name in (layout.journal(epoch), *packs.get(epoch, ())):
-            result = _scan(look, reading, name, limits if closed else None, verify_all=verify_all)
-            if result is not None:
-                records.extend(result.records)
-        records.sort(key=_number)
-        ended = closed or any(type(record) is RunEnded for record in records[-1:])
-        gone: bool | None = None
-        for record in records:
+        found = journals.pop(epoch)
+        for name in packs.get(epoch, ()):
+            found.extend(records(name, epoch))
+        found.sort(key=_number)
+        closed = epoch < newest or verify_all or reading.gone or any(type(record) is RunEnded for record in found[-1:])
+        for record in found:
             number = record.seq
             if number <= state.seq:
                 continue
             if number > state.seq + 1:
-                if not ended and type(record) is not RunTakenOver:
-                    if gone is None:
-                        gone = _driver_gone(look, reading) is True
-                    if not gone:
-                        return
+                if not closed and type(record) is not RunTakenOver:
+                    return
                 fold.lose(state, number - 1)
             fold.apply(state, record)
 
 
 _number = operator.attrgetter("seq")
+
+
+def _packs(look: Look) -> dict[int, list[str]]:
+    """The packs of every epoch, relative to the folder."""
+    packs: dict[int, list[str]] = {}
+    for name in look.names(layout.OUTPUTS):
+        pack = layout.pack_block(name)
+        if pack is not None:
+            packs.setdefault(pack[1], []).append(f"{layout.OUTPUTS}/{name}")
+    return packs
 
 
 def _scan(
@@ -223,11 +238,21 @@ def _scan(
     return result
 
 
-def _driver_gone(look: Look, reading: Reading) -> bool | None:
-    """Proof about the driver; None where its record says nothing about this folder, as in a copy."""
-    driver = reading.state.driver
-    epoch = reading.epochs[-1]
-    if driver is None or reading.state.epoch != epoch:
+def _driver(look: Look, epoch: int) -> Driver | None:
+    """The driver that the first line of a journal names."""
+    descriptor = look.open(layout.journal(epoch))
+    if descriptor is None:
+        return None
+    try:
+        event = scan.first_event(descriptor)
+    finally:
+        os.close(descriptor)
+    return event.driver if isinstance(event, RunStarted | RunTakenOver) else None
+
+
+def _driver_gone(look: Look, epoch: int, driver: Driver | None) -> bool | None:
+    """Proof about the driver of an epoch; None where its record says nothing about this folder, as in a copy."""
+    if driver is None:
         return None
     journal = look.stat(layout.journal(epoch))
     if journal is None or journal.st_ino != driver.journal_inode:
@@ -247,11 +272,10 @@ def _take_heartbeat(reading: Reading, found: checkpoints.Checkpoint) -> None:
 
 
 def _liveness(look: Look, reading: Reading) -> Liveness:
-    gone = _driver_gone(look, reading)
-    if gone:
+    if reading.gone:
         return Liveness.GONE
     driver = reading.state.driver
-    if driver is not None and gone is None and _is_copy(look, reading):
+    if driver is not None and reading.gone is None and _is_copy(look, reading):
         reading.notes.append("this folder is a copy: the process that wrote the original does not write here")
         return Liveness.LOST
     age = reading.heartbeat_age

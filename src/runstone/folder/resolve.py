@@ -41,6 +41,16 @@ def resolve(run: str | os.PathLike[str], root: str | None = None) -> str:
     raise RunNotFound(f"no run {text!r} here, and none with this id in {root}{hint}")
 
 
+def shown(folder: str) -> str:
+    """A folder as a user would type it: relative if it lies below the current folder."""
+    try:
+        relative = os.path.relpath(folder)
+    except ValueError:
+        # another drive
+        return folder
+    return os.path.abspath(folder) if relative.startswith(os.pardir) else relative
+
+
 def _by_id(root: str, prefix: str) -> list[str]:
     """The folders of runs whose id begins like this; folders named after their run are found without opening others."""
     try:

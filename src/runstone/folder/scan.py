@@ -7,7 +7,7 @@ from zlib import crc32
 
 import msgspec
 
-from runstone.core.events import Chunk, Event, Record
+from runstone.core.events import EVENT_LIMIT, Chunk, Event, Record
 from runstone.folder.journal import decode_lines
 from runstone.folder.look import read_at
 from runstone.folder.pack import MAGIC, Frame, decode_frame
@@ -16,6 +16,14 @@ WINDOW = 1024 * 1024
 TAIL_VERIFIED = 4 * 1024 * 1024
 """Values are checked against their checksum in the last bytes of a pack only, where an unsynced write may be damaged;
 whoever loads or takes over checks all."""
+
+PATIENCE = 64 * 1024 * 1024
+"""How many bytes of damage are searched for the next record; what lies behind more of it counts as lost."""
+
+_PLACE = 256 * 1024
+_LINE = 1024
+"""What each damaged place in a pack, and each line of a journal, takes of that patience, however near the next record
+seems: it may be made to seem so."""
 
 
 class Scan(msgspec.Struct, kw_only=True):
@@ -29,17 +37,32 @@ class Scan(msgspec.Struct, kw_only=True):
 
 def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
     """The events between two offsets. `start` must be the beginning of a line."""
-    data = read_at(descriptor, start, max(0, stop - start))
     scan = Scan(records=[], end=start)
-    damaged = 0
-    for behind, event in decode_lines(data):
-        if event is None:
-            damaged += 1
-        else:
-            scan.records.append(event)  # type: ignore[arg-type]  # events of newer versions fold as "stepped over"
-            scan.end = start + behind
-            scan.damaged += damaged
-            damaged = 0
+    data, base = b"", start
+    damaged, patience = 0, PATIENCE
+    while base + len(data) < stop and patience > 0:
+        more = read_at(descriptor, base + len(data), min(WINDOW, stop - base - len(data)))
+        if not more:
+            break
+        data += more
+        done = 0
+        for behind, event in decode_lines(data):
+            if event is None:
+                damaged += 1
+                patience -= max(_LINE, behind - done)
+                if patience <= 0:
+                    break
+            else:
+                scan.records.append(event)  # type: ignore[arg-type]  # events of newer versions fold as "stepped over"
+                scan.end = base + behind
+                scan.damaged += damaged
+                damaged = 0
+            done = behind
+        if len(data) - done > EVENT_LIMIT:
+            # No line is that long: of this one only so much is kept that it is still known as too long.
+            patience -= len(data) - done
+            done = len(data) - EVENT_LIMIT - 1
+        data, base = data[done:], base + done
     return scan
 
 
@@ -52,27 +75,36 @@ def scan_pack(descriptor: int, start: int, stop: int, *, verify_all: bool = Fals
 
 
 def frames(descriptor: int, start: int, stop: int, *, verify_from: int, scan: Scan | None = None) -> list[Frame]:
-    """The frames between two offsets; values that end behind `verify_from` are checked."""
+    """The frames between two offsets; values of those that start behind `verify_from` are checked."""
     found: list[Frame] = []
     scan = scan or Scan(records=[], end=start)
     window, base, at, size = b"", start, 0, stop
     damaged = 0
+    patience = PATIENCE
     while base + at < stop:
         frame = decode_frame(window, at, base, size)
         if type(frame) is int:
+            if damaged and frame > WINDOW:
+                patience -= frame
             base, at = base + at, 0
             window = read_at(descriptor, base, min(max(WINDOW, frame), stop - base))
             if len(window) < frame and len(window) < stop - base:
                 break
             continue
         if not isinstance(frame, Frame):
-            behind = _next_magic(descriptor, base + at + 1, stop)
+            behind = _next_magic(descriptor, base + at + 1, min(stop, base + at + max(patience, 0)))
             if behind is None:
                 break
             damaged += behind - base - at
-            base, at, window = behind, 0, b""
+            patience -= behind - base - at + _PLACE
+            at = behind - base
+            if at > len(window):
+                base, at, window = behind, 0, b""
             continue
-        if frame.stop > verify_from and (
+        if frame.stop > stop:
+            # Torn, or still being written. Its values may hold anything, also what looks like a frame.
+            break
+        if frame.start >= verify_from and (
             crc32(window[frame.payload - base : frame.stop - base]) != frame.payload_crc
             if frame.stop - base <= len(window)
             else not _values_valid(descriptor, frame)

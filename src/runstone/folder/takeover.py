@@ -96,7 +96,7 @@ def _refuse(reading: read.Reading, folder: str, *, unproven: bool) -> None:
     driver = reading.state.driver
     who = f"pid {driver.pid} on {driver.host}" if driver else "nobody known"
     raise FolderError(
-        f"the run in {folder} is held by {who}, last sign of life {reading.heartbeat_at or 'unknown'}, "
+        f"the run in {folder} is held by {who}, last sign of life {reading.heartbeat_at or reading.state.updated_at}, "
         f"and cannot be proven dead from here (it is {reading.liveness.value})"
     )
 

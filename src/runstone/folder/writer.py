@@ -8,6 +8,7 @@ block's `completed` and before the end.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -71,6 +72,7 @@ class RunWriter:
         self.epoch = epoch
         self.lock = threading.RLock()
         self.on_tick: Callable[[float], None] | None = None
+        self.on_broken: Callable[[FolderError], None] | None = None
         self.broken: FolderError | None = None
         self._sync_lock = threading.Lock()
         self._pid = os.getpid()
@@ -80,7 +82,7 @@ class RunWriter:
         self._pending: list[bytes] = []
         self._values: dict[str, Any] = {}
         self._dirty_files: dict[str, int | None] = {}
-        self._dirty_folders: set[str] = set()
+        self._dirty_folders: dict[str, None] = {}
         self._next_journal = f"{folder}/{layout.journal(epoch + 1)}"
         self._renewed = self._beat_at = clock.steady()
         self._closed = False
@@ -91,8 +93,13 @@ class RunWriter:
         """Number an event and take it into the fold; `flush` hands it to the kernel."""
         with self.lock:
             event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
-            self._pending.append(encode_line(event))
-            fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
+            line = encode_line(event)
+            try:
+                fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
+                self._pending.append(line)
+            except BaseException:
+                self._interrupted()
+                raise
             return event
 
     def flush(self) -> None:
@@ -117,7 +124,11 @@ class RunWriter:
             chunk = ev.Chunk(seq=self.state.seq + 1, at=clock.now(), block=block, elements=elements, **fields)
             buffers = encode_frame(chunk, list(payload))
             self._append(self._pack(block), buffers, sum(map(len, buffers)))
-            fold.apply(self.state, chunk)
+            try:
+                fold.apply(self.state, chunk)
+            except BaseException:
+                self._interrupted()
+                raise
             return chunk
 
     def keep_value(self, output: str, small: Any) -> None:
@@ -130,10 +141,10 @@ class RunWriter:
             outputs = f"{self.folder}/{layout.OUTPUTS}"
             if not self._packs and not os.path.isdir(outputs):
                 disk.make_folder(outputs)
-                self._dirty_folders.add(self.folder)
+                self._dirty_folders[self.folder] = None
             path = f"{self.folder}/{layout.pack(block, self.epoch)}"
             file = self._packs[block] = _File(disk.create(path), path)
-            self._dirty_folders.add(outputs)
+            self._dirty_folders[outputs] = None
         return file
 
     def _append(self, file: _File, buffers: Sequence[Buffer], length: int) -> None:
@@ -144,8 +155,12 @@ class RunWriter:
             else:
                 disk.append_all(file.descriptor, buffers, file.path)
         except StorageError as error:
-            self.broken = error
-            disk.cut(file.descriptor, file.size)
+            self._break(error)
+            with contextlib.suppress(StorageError):
+                disk.cut(file.descriptor, file.size, file.path)
+            raise
+        except BaseException:
+            self._interrupted()
             raise
         file.size += length
         last = bytes(buffers[-1][-checkpoints.MARK_BYTES :])
@@ -153,6 +168,11 @@ class RunWriter:
             -checkpoints.MARK_BYTES :
         ]
         self._dirty_files[file.path] = file.descriptor
+
+    def check(self) -> None:
+        """Raise unless this process may still write to the folder; for those who write other files into it."""
+        self._check()
+        self.check_epoch()
 
     def _check(self) -> None:
         if self.broken is not None:
@@ -166,8 +186,27 @@ class RunWriter:
     def check_epoch(self) -> None:
         """Raise Superseded if another process has taken the run over."""
         if os.path.lexists(self._next_journal):
-            self.broken = Superseded(f"another process has taken over the run in {self.folder}; this one stops")
-            raise self.broken
+            superseded = Superseded(f"another process has taken over the run in {self.folder}; this one stops")
+            self._break(superseded)
+            raise superseded
+
+    def _break(self, error: FolderError) -> None:
+        if self.broken is None:
+            self.broken = error
+            if self.on_broken is not None:
+                self.on_broken(error)
+
+    def _interrupted(self) -> None:
+        # A recursion or memory limit, or another thread's exception, hit between a record and its place in the fold:
+        # what is on disk is a prefix still, but this process no longer knows which.
+        self._break(FolderError(f"recording into {self.folder} was interrupted in the middle; nothing more is recorded"))
+
+    def forked(self) -> None:
+        """This is a child that was forked during the run; the locks may be held by threads that it does not have."""
+        self.lock = threading.RLock()
+        self._sync_lock = threading.Lock()
+        self.on_broken = None
+        self.broken = FolderError(f"a forked child cannot record into {self.folder}: only the process that runs it can")
 
     # syncing
 
@@ -176,25 +215,35 @@ class RunWriter:
         with self._sync_lock:
             with self.lock:
                 self.flush()
-                files, self._dirty_files = self._dirty_files, {}
-                folders, self._dirty_folders = self._dirty_folders, set()
-            try:
-                for path, descriptor in files.items():
-                    if descriptor is None:
-                        disk.sync_path(path)
-                    else:
-                        disk.sync(descriptor, path)
-                for folder in folders:
-                    disk.sync_folder(folder)
-            except StorageError as error:
-                self.broken = error
-                raise
+                files, folders = self._take_dirty()
+            self._bring(files, folders)
+
+    def _take_dirty(self) -> tuple[dict[str, int | None], dict[str, None]]:
+        if self.broken is not None:
+            # what an earlier sync was to bring to the disk may not be there
+            raise self.broken
+        files, self._dirty_files = self._dirty_files, {}
+        folders, self._dirty_folders = self._dirty_folders, {}
+        return files, folders
+
+    def _bring(self, files: dict[str, int | None], folders: dict[str, None]) -> None:
+        try:
+            for path, descriptor in files.items():
+                if descriptor is None:
+                    disk.sync_path(path)
+                else:
+                    disk.sync(descriptor, path)
+            for folder in folders:
+                disk.sync_folder(folder)
+        except StorageError as error:
+            self._break(error)
+            raise
 
     def must_sync(self, *, files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
         """Let the next sync also bring these closed files and folders to the disk."""
         with self.lock:
             self._dirty_files.update(dict.fromkeys(files))
-            self._dirty_folders.update(folders)
+            self._dirty_folders.update(dict.fromkeys(folders))
 
     def close_pack(self, block: str) -> None:
         """No more chunks of this block come: sync and let go of its pack."""
@@ -215,20 +264,31 @@ class RunWriter:
         """What is due: close a chunk, sync, give a sign of life. Called by the pulse about every 10 ms."""
         if self._closed or self.broken is not None:
             return
-        if self.on_tick is not None:
-            self.on_tick(now)
-        if self._dirty_files or self._dirty_folders or self._pending:
-            self.sync()
+        try:
+            if self.on_tick is not None:
+                self.on_tick(now)
+        finally:
+            if self.broken is None:
+                self._beat(now)
+
+    def _beat(self, now: float) -> None:
         if now - self._beat_at >= HEARTBEAT_SECONDS:
             self.check_epoch()
             self._renewed = self._beat_at = now
             self.write_checkpoint()
+        elif self._dirty_files or self._dirty_folders or self._pending:
+            self.sync()
 
     def write_checkpoint(self) -> None:
-        """Replace `status.json` by the fold as it is now."""
+        """Sync, and replace `status.json` by the fold as it was then.
+
+        Everything it counts is on the disk before it is: a checkpoint that outlived bytes it speaks of would be
+        believed over their absence.
+        """
         with self._sync_lock:
             with self.lock:
                 self.flush()
+                files, folders = self._take_dirty()
                 marks = [
                     checkpoints.FileMark(
                         path=os.path.relpath(file.path, self.folder), offset=file.size, crc=checkpoints.mark(file.tail)
@@ -246,35 +306,38 @@ class RunWriter:
                         files=[*self._known.values(), *marks],
                     )
                 )
+            self._bring(files, folders)
             disk.replace(f"{self.folder}/{layout.CHECKPOINT}", data)
 
     # the end
 
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
         """Sync everything, then record and sync the end; the last checkpoint follows. Blocks must have ended."""
+        self.check()
         self._write_values()
         self.sync()
         self.event(ev.RunEnded, status=status, reason=reason, message=message)
         self.sync()
         self._closed = True
-        self.write_checkpoint()
+        # the end is on the disk; whoever finds no checkpoint folds the journal
+        with contextlib.suppress(StorageError):
+            self.write_checkpoint()
 
     def abandon(self, why: str) -> None:
         """After the disk has refused: end all blocks and the run as crashed if there is room for that, else nothing."""
         with self.lock:
             self.broken = None
-            for name, block in self.state.blocks.items():
-                if block.status not in BLOCK_DONE:
-                    end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
-                    self.event(ev.BlockEnded, block=name, status=end, reason=Reason.STORAGE)
-            status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
-            self.event(ev.RunEnded, status=status, reason=Reason.STORAGE, message=why[:1000])
-            try:
-                self.flush()
-                self.sync()
-            except FolderError as error:
-                self.broken = error
+            if not self.state.done:
+                for name, block in self.state.blocks.items():
+                    if block.status not in BLOCK_DONE:
+                        end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
+                        self.event(ev.BlockEnded, block=name, status=end, reason=Reason.STORAGE)
+                status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
+                self.event(ev.RunEnded, status=status, reason=Reason.STORAGE, message=why[:1000])
             self._closed = True
+        # without the lock: the pulse may be in the middle of a sync, and waits for it
+        with contextlib.suppress(FolderError):
+            self.sync()
 
     def _write_values(self) -> None:
         if not self._values:
@@ -283,7 +346,7 @@ class RunWriter:
         outputs = os.path.dirname(path)
         if not self._packs and not os.path.isdir(outputs):
             disk.make_folder(outputs)
-            self._dirty_folders.add(self.folder)
+            self._dirty_folders[self.folder] = None
         columns, payload = [], []
         for name, small in self._values.items():
             data = _encode_json(small)
@@ -297,7 +360,7 @@ class RunWriter:
             disk.sync(descriptor, path)
         finally:
             os.close(descriptor)
-        self._dirty_folders.add(outputs)
+        self._dirty_folders[outputs] = None
 
     def close(self) -> None:
         """Let go of all files; nothing is written."""
@@ -306,30 +369,46 @@ class RunWriter:
             for file in (self._journal, *self._packs.values()):
                 os.close(file.descriptor)
             self._packs.clear()
+            self._dirty_files.clear()
+            self._dirty_folders.clear()
 
 
-def begin(folder: str, info: RunInfo, executor: str) -> RunWriter:
+def begin(
+    folder: str, info: RunInfo, executor: str, save_inputs: Callable[[], tuple[str, str]] | None = None
+) -> RunWriter:
     """Make the folder of a new run and record its start. Raises FileExistsError if there is a run already.
 
-    `run.json` gets its name last: a folder with it has a journal that names the process.
+    save_inputs: writes what `run.json` refers to; returns the file and the folder that are still to be synced.
+    `run.json` gets its name last: a folder with it has its inputs, and a journal that names the process.
     """
+    above = [os.path.dirname(folder)]
+    while not os.path.isdir(above[-1]) and above[-1] != os.path.dirname(above[-1]):
+        above.append(os.path.dirname(above[-1]))
     disk.make_folder(folder, parents=True)
     if os.path.lexists(f"{folder}/{layout.RUN}"):
         raise FileExistsError(folder)
     disk.make_folder(f"{folder}/{layout.JOURNAL}")
     path = f"{folder}/{layout.journal(1)}"
     descriptor = disk.create(path)
+    run, saved = f"{folder}/{layout.RUN}", ""
     try:
         state = fold.initial(block.name for block in info.blocks)
         writer = RunWriter(folder, info, state, 1, descriptor, {})
         writer.event(ev.RunStarted, driver=own_driver(descriptor, executor))
         writer.flush()
-        run = f"{folder}/{layout.RUN}"
+        if save_inputs is not None:
+            saved, inputs = save_inputs()
+            writer.must_sync(files=[saved], folders=[inputs])
         disk.replace(run, _encode_json(info))
     except BaseException:
         os.close(descriptor)
+        if not os.path.lexists(run):
+            # nothing was begun: the same folder may be tried again
+            disk.remove(path)
+            if saved:
+                disk.remove(saved)
         raise
-    writer.must_sync(files=[run], folders=[f"{folder}/{layout.JOURNAL}", folder, os.path.dirname(folder)])
+    writer.must_sync(files=[run], folders=[f"{folder}/{layout.JOURNAL}", folder, *above])
     return writer
 
 

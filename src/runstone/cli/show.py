@@ -1,0 +1,36 @@
+"""`runstone show`."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from runstone.cli.arguments import run_argument
+from runstone.errors import RunNotFound
+from runstone.folder.overview import overview
+from runstone.folder.resolve import resolve
+
+
+@click.command()
+@run_argument
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as one JSON object.")
+def command(run: str, as_json: bool) -> None:
+    """Show RUN to a person: how it stands, its blocks and outputs, what went wrong, what to do next.
+
+    Works while it runs, after its process died, and on a copy. Exits 1 if there is no run or it cannot be read.
+    """
+    folder = resolve(run)
+    try:
+        seen = overview(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
+    if as_json:
+        from runstone.cli.printing import print_json
+
+        print_json(msgspec.to_builtins(seen), pretty=False)
+    else:
+        from runstone.cli.panel import print_overview
+        from runstone.cli.paper import paper
+
+        with paper() as console:
+            print_overview(seen, run, console)

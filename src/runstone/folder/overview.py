@@ -1,0 +1,267 @@
+"""A run in some detail, for a person or a program that shows it: one look at its folder, in bounded records."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from runstone.core.events import ArtifactSaved, ErrorRaised
+from runstone.core.fold import BlockState
+from runstone.core.moves import BLOCK_DONE
+from runstone.core.records import BlockInfo, StartedBy
+from runstone.folder import clock, layout
+from runstone.folder.load import Loader
+from runstone.folder.look import Look
+from runstone.folder.observe import observe
+from runstone.folder.read import Reading, read_run
+
+ERRORS, ARTIFACTS = 20, 50
+"""How many are told in full; how many there are is always told."""
+
+
+class OutputDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of a block. values: how many of them are stored; bytes: what they take on disk."""
+
+    name: str
+    type: str | None
+    values: int
+    bytes: int
+    complete: bool
+
+
+class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One block. shape: lengths of its mapped axes, None if it is not mapped or has not started; total: their product.
+
+    ok, failed, upstream_failed: elements by how they ended. seconds: from its start to its end, or to the last sign of
+    the run. upstream: the blocks it takes values from.
+    """
+
+    name: str
+    status: str
+    shape: list[int] | None
+    total: int | None
+    ok: int
+    failed: int
+    upstream_failed: int
+    retries: int
+    started_at: str | None
+    finished_at: str | None
+    duration_seconds: float | None
+    seconds: float | None
+    reason: str | None
+    message: str
+    mapspec: str | None
+    upstream: list[str]
+    outputs: list[OutputDetail]
+
+    @property
+    def ended(self) -> int:
+        """How many elements ended, well or not."""
+        return self.ok + self.failed + self.upstream_failed
+
+    @property
+    def done(self) -> bool:
+        return self.status in BLOCK_DONE
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One error that ended a block or an element. params: previews of its arguments."""
+
+    block: str | None
+    element: int | None
+    index: list[int] | None
+    attempt: int
+    type: str
+    message: str
+    reason: str | None
+    occurred_at: str
+    traceback: str = ""
+    params: dict[str, Any] = {}
+
+    @property
+    def place(self) -> str:
+        """Where it happened, as `block` or `block[index]`."""
+        if self.element is None:
+            return str(self.block)
+        index = [self.element] if self.index is None else self.index
+        return f"{self.block}[{', '.join(map(str, index))}]"
+
+
+class ArtifactDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that the run saved on purpose; path is below the run folder. present: it is still there."""
+
+    artifact_id: str
+    name: str
+    path: str
+    artifact_type: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    present: bool
+    block: str | None
+    metadata: dict[str, Any]
+
+
+class ParamDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter. source: caller or default."""
+
+    name: str
+    type: str
+    preview: Any
+    source: str
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """status: the status object. seconds: from its start to its end, or to the last sign of it; None before that.
+
+    errors, artifacts: the first of `error_count` and `artifact_count`.
+    """
+
+    status: dict[str, Any]
+    description: str
+    started_by: StartedBy
+    seconds: float | None
+    blocks: list[BlockDetail]
+    params: list[ParamDetail]
+    errors: list[ErrorDetail]
+    error_count: int
+    artifacts: list[ArtifactDetail]
+    artifact_count: int
+
+
+def overview(path: str) -> Overview:
+    """Look at the run in a folder. Raises FileNotFoundError, NotADirectoryError, OSError, FolderError."""
+    reading = read_run(path)
+    state, info = reading.state, reading.info
+    status = observe(reading, path)
+    errors, artifacts = _from_events(path, reading)
+    return Overview(
+        status=status,
+        description=info.pipeline.description,
+        started_by=info.started_by,
+        seconds=status["duration_seconds"] if status["done"] else _so_far(status, status["started_at"]),
+        blocks=[_block(block, state.blocks[block.name], reading, status) for block in info.blocks],
+        params=[
+            ParamDetail(name=name, type=param.type, preview=param.preview, source=param.source)
+            for name, param in info.params.items()
+        ],
+        errors=errors,
+        error_count=max(state.error_count, len(errors)),
+        artifacts=artifacts,
+        artifact_count=max(state.artifact_count, len(artifacts)),
+    )
+
+
+def _so_far(status: dict[str, Any], started_at: str | None) -> float | None:
+    start = clock.seconds(started_at)
+    if start is None:
+        return None
+    now = time.time() if status["liveness"] == "live" else clock.seconds(status["updated_at"])
+    return None if now is None else max(0.0, now - start)
+
+
+def _block(block: BlockInfo, state: BlockState, reading: Reading, status: dict[str, Any]) -> BlockDetail:
+    outputs = [
+        OutputDetail(
+            name=name,
+            type=status["outputs"][name]["type"],
+            values=state.outputs[name].stored if name in state.outputs else 0,
+            bytes=status["outputs"][name]["bytes"],
+            complete=status["outputs"][name]["complete"],
+        )
+        for name in block.outputs
+    ]
+    duration = state.duration
+    start, stop = clock.seconds(state.started_at), clock.seconds(state.finished_at)
+    if duration is None and start is not None and stop is not None:
+        duration = max(0.0, stop - start)
+    return BlockDetail(
+        name=block.name,
+        status=_inferred(outputs) if reading.heuristic is not None else state.status.value,
+        shape=state.shape,
+        total=state.total,
+        ok=state.ok,
+        failed=state.failed,
+        upstream_failed=state.upstream_failed,
+        retries=state.retries,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        duration_seconds=duration,
+        seconds=_so_far(status, state.started_at) if duration is None else duration,
+        reason=None if state.reason is None else state.reason.value,
+        message=state.message,
+        mapspec=block.mapspec,
+        upstream=block.upstream,
+        outputs=outputs,
+    )
+
+
+def _inferred(outputs: list[OutputDetail]) -> str:
+    """The word for a block of which only `outputs/` speaks."""
+    if all(output.complete for output in outputs):
+        return "completed"
+    return "incomplete" if any(output.values for output in outputs) else "pending"
+
+
+def _from_events(path: str, reading: Reading) -> tuple[list[ErrorDetail], list[ArtifactDetail]]:
+    """The first errors and artifacts, from the journal; without it, as much as the checkpoint tells of the errors."""
+    errors: list[ErrorDetail] = []
+    artifacts: list[ArtifactDetail] = []
+    wanted = min(ERRORS, reading.state.error_count), min(ARTIFACTS, reading.state.artifact_count)
+    for event in Loader(path, trust=False).events():
+        if len(errors) >= wanted[0] and len(artifacts) >= wanted[1]:
+            break
+        if isinstance(event, ErrorRaised) and event.final and len(errors) < ERRORS:
+            errors.append(_error(event))
+        elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS:
+            artifacts.append(_artifact(event, path))
+    if not errors:
+        errors = [
+            ErrorDetail(
+                block=error.block,
+                element=error.element,
+                index=None,
+                attempt=error.attempt,
+                type=error.type,
+                message=error.message,
+                reason=None if error.reason is None else error.reason.value,
+                occurred_at=error.at,
+            )
+            for error in reading.state.errors[:ERRORS]
+        ]
+    return errors, artifacts
+
+
+def _error(event: ErrorRaised) -> ErrorDetail:
+    return ErrorDetail(
+        block=event.block,
+        element=event.element,
+        index=event.index,
+        attempt=event.attempt,
+        type=event.type,
+        message=event.message,
+        reason=event.reason.value,
+        occurred_at=event.at,
+        traceback=event.traceback,
+        params=event.params,
+    )
+
+
+def _artifact(event: ArtifactSaved, folder: str) -> ArtifactDetail:
+    parts = event.path.split("/")
+    with Look(folder) as look:
+        present = parts[0] == layout.ARTIFACTS and ".." not in parts and look.stat(event.path) is not None
+    return ArtifactDetail(
+        artifact_id=event.artifact_id,
+        name=event.name,
+        path=event.path,
+        artifact_type=event.artifact_type,
+        content_type=event.content_type,
+        size_bytes=event.size_bytes,
+        sha256=event.sha256,
+        present=present,
+        block=event.block,
+        metadata=event.metadata,
+    )
