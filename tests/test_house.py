@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import re
 import subprocess
@@ -247,9 +246,6 @@ Pipeline("house", [doubled]).run({"number": 21}, run_folder=sys.argv[1], show_pr
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("runstone.cli.main") is None, reason="there is no command line yet to be measured"
-)
 def test_the_status_command_answers_without_loading_anything_heavy(tmp_path: Path) -> None:
     folder = tmp_path / "house-run"
     script = tmp_path / "a_run.py"

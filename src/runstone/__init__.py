@@ -58,7 +58,8 @@ _HOME = {
 }
 _INSIDE = {"open": "open_run"}
 
-__all__ = sorted([*_HOME, "__version__"])
+# `from runstone import *` must not take the builtin `open` away
+__all__ = sorted([*_HOME.keys() - _INSIDE.keys(), "__version__"])
 
 
 def __getattr__(name: str) -> Any:
@@ -74,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return [*__all__, *_INSIDE]

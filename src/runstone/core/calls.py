@@ -10,9 +10,10 @@ from typing import Any
 
 from runstone.core.arrays import Form, GivenArray, MappedArray, form_of, is_array, unravel
 from runstone.core.failed import Failed
-from runstone.core.graph import Parameter
+from runstone.core.graph import Graph, Parameter
 from runstone.core.mapspec import ArraySpec, MapSpec
 from runstone.core.settings import Missing
+from runstone.core.shapes import measure
 from runstone.errors import InputError
 
 
@@ -208,10 +209,36 @@ def _as_array(name: str, value: Any, spec: ArraySpec) -> GivenArray | MappedArra
     return value if isinstance(value, MappedArray) else GivenArray(name, value, len(spec.axes))
 
 
+def check_shapes(graph: Graph, values: Mapping[str, Any]) -> None:
+    """Check, before anything runs, the lengths of all axes that follow from the parameters of the run.
+
+    Raises InputError if a parameter is no array of the rank its mapspec needs, or arrays that share an axis differ.
+    """
+    shapes: dict[str, Sequence[int | None]] = {}
+    for block in graph.blocks.values():
+        if block.mapspec is None or not block.is_mapped:
+            continue
+        specs = {spec.name: spec for spec in block.mapspec.inputs if any(spec.axes)}
+        for name, spec in specs.items():
+            if name in values:
+                shapes.setdefault(name, measure(name, values[name], len(spec.axes)))
+        lengths = _known_lengths(specs, {name: shapes.get(name, (None,) * len(specs[name].axes)) for name in specs})
+        for output in block.mapspec.outputs:
+            shapes[output.name] = [lengths[axis][0] if axis in lengths else None for axis in output.axes]
+
+
 def _lengths(specs: Mapping[str, ArraySpec], arrays: Mapping[str, GivenArray | MappedArray]) -> dict[str, int]:
-    known: dict[str, tuple[int, str]] = {}
+    known = _known_lengths(specs, {name: array.shape for name, array in arrays.items()})
+    return {axis: known.get(axis, (0, ""))[0] for spec in specs.values() for axis in spec.axes if axis is not None}
+
+
+def _known_lengths(
+    specs: Mapping[str, ArraySpec], shapes: Mapping[str, Sequence[int | None]]
+) -> dict[str | None, tuple[int, str]]:
+    """The length of each axis where it is known, and an array that has it."""
+    known: dict[str | None, tuple[int, str]] = {}
     for name, spec in specs.items():
-        for axis, length in zip(spec.axes, arrays[name].shape, strict=True):
+        for axis, length in zip(spec.axes, shapes[name], strict=True):
             if axis is None:
                 continue
             if length is None:
@@ -222,7 +249,7 @@ def _lengths(specs: Mapping[str, ArraySpec], arrays: Mapping[str, GivenArray | M
                     f"arrays that share an axis are taken together, so they must have the same length"
                 )
             known.setdefault(axis, (length, name))
-    return {axis: known.get(axis, (0, ""))[0] for spec in specs.values() for axis in spec.axes if axis is not None}
+    return known
 
 
 def _mapped(

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 
+from runstone.core.tones import tone_of
 from runstone.drawing.face import BLOCK_RADIUS, DOT, STACK, TYPES
 from runstone.drawing.graph import Drawing, Edge, NodeKind
 from runstone.drawing.layers import MARGIN, STUB, Box, Layout, Route, layout
 from runstone.drawing.lettering import pixels, showable
-
-_TONES = {
-    "completed": "good",
-    "reused": "good",
-    "running": "busy",
-    "retrying": "busy",
-    "cancelling": "busy",
-    "degraded": "warned",
-    "failed": "bad",
-    "timed_out": "bad",
-    "crashed": "bad",
-    "upstream_failed": "hit",
-}
-_OTHER_TONE = "idle"
 
 _STYLE = """\
 .runstone { color-scheme: light dark; max-width: 100%; height: auto }
@@ -181,7 +168,7 @@ def _arrival(edge: Edge, x: float, y: float) -> Iterable[str]:
 
 def _box(box: Box) -> Iterable[str]:
     node, face = box.node, box.face
-    tone = _TONES.get(node.status, _OTHER_TONE) if node.status else ""
+    tone = tone_of(node.status).value if node.status else ""
     told = [node.label, node.detail, ", ".join(node.outputs) if node.outputs != (node.label,) else "", node.status]
     yield f'<g class="node {tone}" transform="translate({_px(box.x)} {_px(box.y)})">'
     yield f"<title>{_escaped(' · '.join(part for part in told if part))}</title>"

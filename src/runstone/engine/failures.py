@@ -13,6 +13,9 @@ import msgspec
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
+# whose names are known without their module
+_NEARBY = frozenset({"builtins", "__main__", "runstone.errors"})
+
 MESSAGE_LIMIT = 4_000
 TRACEBACK_LIMIT = 24_000
 
@@ -41,7 +44,7 @@ def describe(error: BaseException, *, traceback: bool = True) -> Failure:
     """
     kind = type(error)
     name = (
-        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+        kind.__qualname__ if kind.__module__ in _NEARBY else f"{kind.__module__}.{kind.__qualname__}"
     )
     try:
         message = str(error)

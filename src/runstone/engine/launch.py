@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runstone import config
+from runstone.core.calls import check_shapes
 from runstone.core.events import FORMAT
 from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
@@ -83,6 +84,7 @@ def launch(
     own = read_settings(Level.RUN, "this run", settings)
     whole = resolve_run(own, pipeline.settings)
     values = check_inputs(pipeline.graph, params)
+    check_shapes(pipeline.graph, values)
     task = Task(
         graph=pipeline.graph,
         blocks=pipeline.blocks,
@@ -120,8 +122,8 @@ def launch(
         begun = writer.begin(folder, info, "inline", functools.partial(inputs.save, folder, large) if large else None)
     except FileExistsError:
         raise InputError(
-            f"there is a run in {folder} already, or one that was begun and killed at once; give another run_folder, or "
-            "none to get a new one each time"
+            f"there is a run in {folder} already, or one that was begun and killed at once; "
+            "give another run_folder, or none to get a new one each time"
         ) from None
     begun.on_broken = control.break_off
     return Launched(Driver(task, FolderRecorder(begun), control), info, show_progress)

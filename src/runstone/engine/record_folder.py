@@ -74,7 +74,8 @@ class FolderRecorder:
         firsts = (good[:1] if len(ended.outputs) == 1 else good[0]) if len(good) else ()
         for position, (name, column) in enumerate(zip(ended.outputs, columns, strict=True)):
             payload.extend(column.data)
-            metas.append(_meta(name, column, len(good), type_name(firsts[position]) if firsts else ""))
+            shown = None if column.safe else preview(firsts[position])
+            metas.append(_meta(name, column, len(good), type_name(firsts[position]) if firsts else "", shown))
         self.writer.chunk(
             ended.block,
             _slice_ranges(ended.ranges, start, stop),

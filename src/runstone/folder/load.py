@@ -5,28 +5,30 @@ This is the only part that opens stored values, and the only one that may unpick
 
 from __future__ import annotations
 
-import bisect
 import operator
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
-from zlib import crc32
 
 import msgspec
 
-from runstone.core.arrays import Form, MappedArray, unravel
-from runstone.core.shapes import strides
+from runstone.core.arrays import Form, MappedArray
 from runstone.core.events import ArtifactSaved, BlockEnded, ErrorRaised, Event, StoredValue
 from runstone.core.mapspec import parse_mapspec
 from runstone.core.records import BlockInfo
-from runstone.errors import FolderError, MapSpecError
+from runstone.core.shapes import strides
+from runstone.core.statuses import BlockStatus
+from runstone.errors import FolderError, MapSpecError, Untrusted
 from runstone.folder import inputs, layout, scan
-from runstone.folder.failed_cells import OK, from_text
+from runstone.folder.cells import Cells, Unopened
 from runstone.folder.journal import decode_lines
 from runstone.folder.look import Look, read_at
-from runstone.folder.pack import Frame, parts
+from runstone.folder.pack import parts
+from runstone.folder.pieces import Pieces
 from runstone.folder.read import Reading, read_look
-from runstone.folder.values import decode_column, decode_small
+from runstone.folder.values import decode_small
+
+_MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
 
 
 class Loader:
@@ -62,39 +64,65 @@ class Loader:
         with Look(self.path) as look:
             reading = read_look(look)
             block = reading.info.outputs[name]
-            for event in _events(look, reading):
-                if isinstance(event, BlockEnded) and event.block == block.name and name in event.values:
-                    return decode_small(event.values[name].value, trust=self.trust)
-            cells = _Cells(look, reading, block, name, trust=self.trust)
-        if cells.shape is None:
-            if not cells.frames:
-                return self._from_values_pack(name)
-            return cells[0]
-        return StoredArray(block, name, cells)
+            stored = _stored(look, reading, block, name)
+            if stored is not None:
+                return decode_small(stored.value, trust=self.trust)
+            cells = Cells(look, reading, block, name, trust=self.trust)
+            if cells.shape is not None:
+                return StoredArray(block, name, cells)
+            if cells.frames:
+                return cells[0]
+            return decode_small(_in_values_pack(look, reading, block, name).value, trust=self.trust)
 
-    def _from_values_pack(self, name: str) -> Any:
-        with Look(self.path) as look:
-            descriptor = look.open(layout.VALUES_PACK)
-            if descriptor is not None:
-                try:
-                    for frame in scan.frames(descriptor, 0, os.fstat(descriptor).st_size, verify_from=0):
-                        for column, offset in parts(frame.chunk):
-                            if column.name == name:
-                                data = read_at(descriptor, frame.payload + offset, column.bytes)
-                                return decode_small(msgspec.Raw(data), trust=self.trust)
-                finally:
-                    os.close(descriptor)
-        raise FolderError(f"output {name!r} has no value in {self.path}: its block has not made it, or it was deleted")
-
-    def stored(self, name: str) -> StoredValue | None:
-        """What the record says about an output that lives in an event: type and preview; None if it is elsewhere."""
+    def pieces(self, name: str) -> Pieces:
+        """A named output, to be read piece by piece; without trust pickles are left closed. Raises KeyError."""
         with Look(self.path) as look:
             reading = read_look(look)
             block = reading.info.outputs[name]
-            for event in _events(look, reading):
-                if isinstance(event, BlockEnded) and event.block == block.name and name in event.values:
-                    return event.values[name]
-        return None
+            stored = _stored(look, reading, block, name)
+            cells = Cells(look, reading, block, name, trust=self.trust, closed=True)
+            if stored is None and cells.shape is None and not cells.frames:
+                stored = _in_values_pack(look, reading, block, name)
+        if stored is not None:
+            return Pieces(name, None, None, self._small(stored))
+        if cells.shape is None:
+            return Pieces(name, None, None, cells[0])
+        axes, outer = block.axes.get(name, []), _external(block)
+        if not set(axes[: len(outer)]) <= set(outer):
+            # An axis inside of the elements comes before one outside of them: only all together can be put in order.
+            return Pieces(name, None, None, StoredArray(block, name, cells).to_list())
+        return Pieces(name, tuple(axes[: len(outer)]), cells)
+
+    def _small(self, stored: StoredValue) -> Any:
+        try:
+            return decode_small(stored.value, trust=self.trust)
+        except Untrusted:
+            return Unopened({"type": stored.type or "pickle"} if stored.preview is None else stored.preview)
+
+
+def _stored(look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue | None:
+    """An output that lives in the event that ended its block; None if it is elsewhere."""
+    for event in _events(look, reading):
+        if isinstance(event, BlockEnded) and event.block == block.name and name in event.values:
+            return event.values[name]
+    return None
+
+
+def _in_values_pack(look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue:
+    """The second copy of an output that lived in an event, for when the journal is gone. Raises FolderError."""
+    descriptor = look.open(layout.VALUES_PACK)
+    if descriptor is not None:
+        try:
+            for frame in scan.frames(descriptor, 0, os.fstat(descriptor).st_size, verify_from=0):
+                for column, offset in parts(frame.chunk):
+                    if column.name == name:
+                        data = read_at(descriptor, frame.payload + offset, column.bytes)
+                        return StoredValue(value=msgspec.Raw(data), type=column.type, preview=column.preview)
+        finally:
+            os.close(descriptor)
+    status = reading.state.blocks[block.name].status
+    why = "its values were deleted" if status in _MADE else f"block {block.name!r} is {status.value}"
+    raise FolderError(f"output {name!r} of the run in {look.path} has no value: {why}")
 
 
 def _events(look: Look, reading: Reading) -> Iterator[Event]:
@@ -112,108 +140,6 @@ def _events(look: Look, reading: Reading) -> Iterator[Event]:
                 yield event
 
 
-class _Cells(Sequence[Any]):
-    """The cells of one output by flat number, read from the packs when asked for; one chunk is kept."""
-
-    def __init__(self, look: Look, reading: Reading, block: BlockInfo, name: str, *, trust: bool) -> None:
-        self.block = block.name
-        self.name = name
-        self.path = look.path
-        self.trust = trust
-        shape = reading.state.blocks[block.name].shape
-        self.shape = None if shape is None else tuple(shape)
-        self.frames: list[tuple[str, Frame]] = []
-        found: dict[str, list[Frame]] = {}
-        for epoch in reading.epochs:
-            file = layout.pack(block.name, epoch)
-            descriptor = look.open(file)
-            if descriptor is None:
-                continue
-            try:
-                end = reading.ends.get(file, 0)
-                found[file] = scan.frames(descriptor, 0, end, verify_from=end)
-            finally:
-                os.close(descriptor)
-        starts: list[tuple[int, int, str, Frame, int]] = []
-        for file, frames in found.items():
-            for frame in frames:
-                self.frames.append((file, frame))
-                at = 0
-                for start, stop in frame.chunk.elements:
-                    starts.append((start, stop, file, frame, at))
-                    at += stop - start
-        starts.sort(key=lambda item: item[0])
-        self._ranges = starts
-        self._starts = [item[0] for item in starts]
-        self._chunk: tuple[Frame | None, list[Any]] = (None, [])
-
-    def __len__(self) -> int:
-        count = 1
-        for length in self.shape or ():
-            count *= length
-        return count
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[number] for number in range(len(self)))
-
-    def index_of(self, number: int) -> tuple[int, ...]:
-        """The place of a cell along the mapped axes."""
-        return unravel(number, self.shape or ())
-
-    def __getitem__(self, number: Any) -> Any:
-        at = bisect.bisect_right(self._starts, number) - 1
-        if at < 0 or not self._ranges[at][0] <= number < self._ranges[at][1]:
-            raise FolderError(f"element {number} of {self.name!r} was not recorded, or its values are gone")
-        start, _, file, frame, before = self._ranges[at]
-        return self._load(file, frame)[before + number - start]
-
-    def _load(self, file: str, frame: Frame) -> list[Any]:
-        if self._chunk[0] is not frame:
-            self._chunk = (frame, self._read(file, frame))
-        return self._chunk[1]
-
-    def _read(self, file: str, frame: Frame) -> list[Any]:
-        with Look(self.path) as look:
-            descriptor = look.open(file)
-            if descriptor is None:
-                raise FolderError(f"{file} is gone, and with it values of {self.name!r}")
-            try:
-                payload = read_at(descriptor, frame.payload, frame.stop - frame.payload)
-            finally:
-                os.close(descriptor)
-        if len(payload) != frame.stop - frame.payload or crc32(payload) != frame.payload_crc:
-            raise FolderError(f"{file} is damaged, and with it values of {self.name!r}")
-        view = memoryview(payload)
-        chunk = frame.chunk
-        codes = texts = None
-        values: list[Any] = []
-        for column, offset in parts(chunk):
-            data = view[offset : offset + column.bytes]
-            if column is chunk.outcomes:
-                codes = bytes(data)
-            elif column is chunk.failures:
-                texts = decode_column(column.meta, data, column.count, trust=False)
-            elif column.name == self.name:
-                values = self._column(column, data)
-        if codes is None:
-            return values
-        return self._with_failed(frame, values, codes, texts or [])
-
-    def _column(self, column: Any, data: memoryview) -> list[Any]:
-        return decode_column(column.meta, data, column.count, trust=self.trust)
-
-    def _with_failed(self, frame: Frame, values: list[Any], codes: bytes, texts: list[Any]) -> list[Any]:
-        numbers = [number for start, stop in frame.chunk.elements for number in range(start, stop)]
-        good, bad = iter(values), iter(texts)
-        cells: list[Any] = []
-        for number, code in zip(numbers, codes, strict=False):
-            if code == OK:
-                cells.append(next(good, None))
-            else:
-                cells.append(from_text(next(bad, ""), self.block, self.index_of(number)))
-        return cells
-
-
 class StoredArray(Sequence[Any]):
     """What a mapped block has made, on disk: a sequence along its first axis.
 
@@ -222,7 +148,7 @@ class StoredArray(Sequence[Any]):
     shape: lengths of all axes.
     """
 
-    def __init__(self, block: BlockInfo, name: str, cells: _Cells) -> None:
+    def __init__(self, block: BlockInfo, name: str, cells: Cells) -> None:
         self.name = name
         self._block = block
         self._cells = cells

@@ -11,7 +11,7 @@ Layout: one letter a cell, the lengths of the cells (`integers`), the cells. The
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -23,6 +23,9 @@ from runstone.folder.values.pickled import pickle_value, unpickle_value
 from runstone.folder.values.tagged import NOT_PLAIN, from_tagged, to_tagged
 
 Buffer = bytes | memoryview
+Instead = Callable[[int, memoryview], object]
+"""Gives what stands for a pickle that is not opened, from the number of its cell and its bytes."""
+
 JSON, ARRAY, SCALAR, PICKLE = b"j", b"a", b"n", b"p"
 _SEQUENCES: dict[type, bytes] = {list: b"s", tuple: b"u"}
 # From this length on a column is smaller and faster than JSON.
@@ -94,13 +97,21 @@ def encode_cells(values: Sequence[object]) -> tuple[dict[str, object], list[Buff
     return {"kind": "cells", "width": width}, [b"".join(letters) + packed, *payload.close()], PICKLE not in letters
 
 
-def decode_cells(meta: dict[str, object], data: memoryview, count: int, *, trust: bool) -> list[object]:
-    """Read a whole column; raises what `decode_cell` raises for the first cell that cannot be read."""
+def decode_cells(
+    meta: dict[str, object], data: memoryview, count: int, *, trust: bool, instead: Instead | None = None
+) -> list[object]:
+    """Read a whole column; raises what `decode_cell` raises for the first cell that cannot be read.
+
+    instead: pickled cells stay closed, and this is asked what stands for them.
+    """
     letters, lengths, payload = _parse(meta, data, count)
     spans = pairwise(accumulate(lengths, initial=0))
     return [
-        decode_cell(letters[index : index + 1], payload[start:end], trust=trust)
+        decode_cell(letter, payload[start:end], trust=trust)
+        if instead is None or letter != PICKLE
+        else instead(index, payload[start:end])
         for index, (start, end) in enumerate(spans)
+        for letter in (letters[index : index + 1],)
     ]
 
 

@@ -53,15 +53,17 @@ def encode_column(values: Sequence[object]) -> Column:
     return _column(*cells.encode_cells(values))
 
 
-def decode_column(meta: object, data: Buffer, count: int, *, trust: bool) -> list[object]:
+def decode_column(
+    meta: object, data: Buffer, count: int, *, trust: bool, instead: cells.Instead | None = None
+) -> list[object]:
     """Read all values of a column.
 
-    meta: as `Column.meta`, parsed from JSON.
-    Raises Untrusted at the first pickled cell unless trust, FolderError for anything that does not fit.
+    meta: as `Column.meta`, parsed from JSON. instead: gives what stands for a pickled cell that stays closed.
+    Raises Untrusted at the first pickled cell unless trust or instead, FolderError for anything that does not fit.
     """
     known, view = _checked(meta, data, count)
     if known["kind"] == "cells":
-        return cells.decode_cells(known, view, count, trust=trust)
+        return cells.decode_cells(known, view, count, trust=trust, instead=instead)
     if known["kind"] == "numpy":
         return arrays.decode_scalars(view, count)
     return plain.decode_plain(known, view, count)
