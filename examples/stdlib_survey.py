@@ -17,6 +17,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+import warnings
 from itertools import count
 from math import ceil
 from pathlib import Path
@@ -50,7 +51,8 @@ def files(root: str = STDLIB, limit: int = 0) -> list[str]:
 @block(mapspec="files[i] -> modules[i], words[i]", renames={"path": "files"}, on_error="continue")
 def parse(path: str, root: str) -> tuple[Module, dict[str, str]]:
     """Parse a file, measure it and spell its functions. A file that is not Python fails here, and alone."""
-    tree = ast.parse(Path(root, path).read_bytes(), path)
+    with warnings.catch_warnings(action="ignore"):  # the files' own, about the strings in them
+        tree = ast.parse(Path(root, path).read_bytes(), path)
     return measure(path, tree), clones.words(path, tree)
 
 
@@ -131,7 +133,7 @@ def write(
     return _saved("report.md", report.markdown(totals, copies, imported, unparsable, picture=os.path.basename(plot)))
 
 
-survey = Pipeline(
+stdlib_survey = Pipeline(
     "stdlib_survey",
     [files, parse, fingerprint, suspects, spelling, compare, copies, imported, totals, unparsable, plot, write],
     description="Complexity, copies and imports in Python's standard library",
@@ -169,16 +171,16 @@ def main() -> None:
     arguments.add_argument("--limit", type=int, default=0, help="about how many files to take; 0, the default: all")
     limit = arguments.parse_args().limit
 
-    folder = next(name for number in count(1) if not os.path.exists(name := f"runs/{survey.name}-{number}"))
+    folder = next(name for number in count(1) if not os.path.exists(name := f"runs/{stdlib_survey.name}-{number}"))
     runstone = _runstone()
     print(f"Follow this run from a second terminal:\n\n    {runstone} watch {folder}\n", flush=True)
     try:
-        run = survey.run({"limit": limit}, run_folder=folder)
+        run = stdlib_survey.run({"limit": limit}, run_folder=folder)
     except KeyboardInterrupt:
         print(f"\nStopped. What was recorded until now is kept:\n\n    {runstone} show {folder}\n", file=sys.stderr)
         sys.exit(130)
     except RunstoneError as error:
-        sys.exit(f"{error}")
+        sys.exit(str(error))
     _tell(run, folder, runstone)
 
 
@@ -191,8 +193,9 @@ def _runstone() -> str:
 def _tell(run: Run, folder: str, runstone: str) -> None:
     found = run.outputs
     width = shutil.get_terminal_size().columns
+    left_out, files = len(found["unparsable"]), len(found["files"])
     print(f"""
-The survey is {run.status} after {run.duration_seconds:.0f} s.
+{run.status.capitalize()} after {run.duration_seconds:.0f} s: {left_out:,} of {files:,} files could not be parsed.
 
 {report.brief(found["totals"], found["copies"], found["imported"], found["unparsable"], width)}
 

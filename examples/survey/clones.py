@@ -22,7 +22,7 @@ from survey.syntax import FUNCTIONS, children, definitions
 SHORTEST = 40  # letters: about four lines. What is shorter is alike by chance
 GRAM, WINDOW = 8, 5  # each run of GRAM + WINDOW - 1 = 12 letters that two words share gives them a common fingerprint
 COMMON = 40  # a fingerprint that more functions than this have says nothing
-SUSPICIOUS = 0.15  # the share of fingerprints in common from which on two words are compared
+SUSPICIOUS = 0.2  # the share of fingerprints in common from which on two words are compared
 ALIKE = 0.8  # the likeness from which on we speak of a copy
 
 

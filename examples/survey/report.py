@@ -148,24 +148,26 @@ def brief(
     longest = sorted(_in_library(copies), key=lambda each: (-each["lines"], each["places"]))
     sections = {
         "Most complex functions of the library (ways through them)": [
-            f"{each['complexity']:5}  {each['place']}" for each in library["most_complex"][:5]
+            f"{each['complexity']:5}  {each['place']}" for each in library["most_complex"][:4]
         ],
         "Longest copies within the library (lines)": [
-            f"{each['lines']:5}  {_name(each)} in {', '.join(map(file_of, each['places']))}" for each in longest[:5]
+            f"{each['lines']:5}  {_name(each)} in {', '.join(map(file_of, each['places']))}" for each in longest[:4]
         ],
         "Most imported (files of the library that do)": [
-            f"{count:5}  {name}" for name, count, _ in imports["most"][:5]
+            f"       {', '.join(f'{name} {files:,}' for name, files, _ in imports['most'][:5])}"
         ],
-        "Import cycles in the library": [f"  {' > '.join([*way, way[0]])}" for way in imports["cycles"][:5]],
+        "Import cycles in the library (modules)": [
+            f"{len(way):5}  {' > '.join([*way, way[0]])}" for way in imports["cycles"][-3:]
+        ],
         f"Left out, as they could not be parsed{_made(unparsable)}": [
-            f"  {path}: {why}" for path, why in unparsable.items()
+            f"       {path}: {why}" for path, why in unparsable.items()
         ],
     }
     both = (library, totals["tests"])
     files, lines, functions = (sum(each[kind] for each in both) for kind in ("files", "lines", "functions"))
     text = [f"{files:,} files, {lines:,} lines, {functions:,} functions"]
     for heading, found in sections.items():
-        text += ["", heading, *(found or ["  none"])]
+        text += ["", heading, *(found or ["       none"])]
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in text)
 
 

@@ -166,6 +166,8 @@ class Pipeline:
             tolerated=settings.on_error is OnError.CONTINUE,
             missing=None if settings.missing is None else settings.missing.value,
             conditional=settings.when is not None,
+            condition=[parameter.name for parameter in block.graph_block().condition],
+            takes_extra=block.takes_extra,
             loader=code.loader(block.function),
             code=identity,
             doc=((block.function.__doc__ or "").strip().splitlines() or [""])[0],

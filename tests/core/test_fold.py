@@ -315,7 +315,14 @@ def started(block: str = "mapped", shape: list[int] | None = None) -> ev.Record:
 def chunk(*elements: tuple[int, int], ok: int, failed: int = 0, block: str = "mapped") -> ev.Record:
     shape = [10] if block == "mapped" else None
     return ev.Chunk(
-        seq=0, at=at(3), block=block, elements=list(elements), ok=ok, failed=failed, columns=[column("y", ok)], shape=shape
+        seq=0,
+        at=at(3),
+        block=block,
+        elements=list(elements),
+        ok=ok,
+        failed=failed,
+        columns=[column("y", ok)],
+        shape=shape,
     )
 
 

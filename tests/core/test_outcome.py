@@ -37,7 +37,9 @@ def policies(upstream: Upstream) -> Iterator[Policy]:
                 yield Policy(upstream=upstream, tolerated=frozenset(tolerated), stop_on_failure=stop_on_failure)
 
 
-def execute(policy: Policy, own: Mapping[str, BlockStatus], choose: Callable[[list[str]], str]) -> tuple[Statuses, set[str]]:
+def execute(
+    policy: Policy, own: Mapping[str, BlockStatus], choose: Callable[[list[str]], str]
+) -> tuple[Statuses, set[str]]:
     """Run all blocks as a driver does: start what is ready, one at a time, record what follows. own: how each block
     ends if it is started. Returns the statuses at the end and the names of the blocks that were started."""
     statuses = dict.fromkeys(policy.upstream, B.PENDING)

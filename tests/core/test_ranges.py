@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ pieces = st.tuples(st.integers(0, 40), st.integers(-3, 12)).map(lambda piece: (p
 def is_normal(ranges: list[Range]) -> bool:
     """Sorted, disjoint, not even touching, none empty."""
     flat = [edge for one in ranges for edge in one]
-    return all(low < high for low, high in zip(flat, flat[1:], strict=False))
+    return all(low < high for low, high in pairwise(flat))
 
 
 @settings(max_examples=300, deadline=None)

@@ -103,7 +103,7 @@ def check(found: dict[str, Any]) -> None:
 
 
 def test_the_keys_are_those_of_the_design_in_its_order() -> None:
-    assert KEYS == tuple(DESIGN.replace(",", " ").split())
+    assert tuple(DESIGN.replace(",", " ").split()) == KEYS
 
 
 @settings(max_examples=80, deadline=None)
@@ -159,7 +159,9 @@ def test_a_run_that_is_kept_nowhere_has_no_folder_to_point_at() -> None:
 
 
 def test_progress_goes_from_0_to_1_and_failures_count_as_progress() -> None:
-    found = status_object(INFO, state(started("plain"), value("plain"), started("mapped", [4]), chunk(0, 3, 4, 1)), LIVE)
+    found = status_object(
+        INFO, state(started("plain"), value("plain"), started("mapped", [4]), chunk(0, 3, 4, 1)), LIVE
+    )
     check(found)
     assert found["outputs"]["mapped"] == {"type": "int", "progress": 0.75, "complete": False, "bytes": 16}
     assert found["progress_fraction"] == (1 + 0.75 + 0.75 + 0) / 4

@@ -69,7 +69,7 @@ def late_records(scene: Scene, died: int, *, allowed: float = 0.75) -> list[str]
 
     allowed: the half second, and what a busy machine adds to it.
     """
-    recorded = Ground(scene.folder).elements()
+    recorded = Ground(scene.folder).elements
     wrong = []
     for line in scene.oracle.read_text().splitlines():
         name, element, _, at = line.split()
@@ -92,7 +92,7 @@ def test_what_was_killed_can_be_taken_over_and_nothing_counts_twice(scene: Scene
         else:
             writer = take_over(str(scene.folder), by="a test")
             after = Ground(scene.folder)
-            assert after.elements() == before.elements()
+            assert after.elements == before.elements
             assert after.seqs == [*before.seqs, len(before.seqs) + 1]
             status = scene.status()
             assert (status["status"], status["liveness"], status["epoch"]) == ("running", "live", 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.durability.test_machine_death import BUSY, traced, violations
+from tests.durability.test_machine_death import BUSY, rot, traced, violations
 from tests.harness import faults, verdict
 from tests.harness.scene import Scene, calls_of
 
@@ -36,7 +36,7 @@ CHECKSUMS = ["the checksum of values", "the checksum of headers", "the checksum 
 @pytest.mark.parametrize("protection", STATES)
 def test_a_dead_machine_shows_that_it_is_gone(scene: Scene, protection: str) -> None:
     steps = traced(scene, without=protection, **BUSY)
-    assert next(violations(scene, steps, samples=4), None) is not None
+    assert next(violations(scene, steps, rounds=10), None) is not None
 
 
 @pytest.mark.parametrize("protection", END)
@@ -49,13 +49,13 @@ def test_the_end_of_the_run_shows_that_it_is_gone(scene: Scene, protection: str)
 def test_a_reader_that_does_not_check_is_noticed(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, protection: str
 ) -> None:
-    steps = traced(scene, **BUSY)
+    scene.spawn().wait()
     for module in (faults.scan, faults.pack, faults.journal):
         for name in ("crc32", "unseal"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, getattr(module, name))
     faults.take_out(protection)
-    assert next(violations(scene, steps, samples=4), None) is not None
+    assert next(rot(scene, tries=3_000), None) is not None
 
 
 @pytest.mark.parametrize("protection", KILLS)

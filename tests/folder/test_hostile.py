@@ -65,6 +65,7 @@ def outside(tmp_path: Path, whole: Path) -> Iterator[Path]:
     place.mkdir()
     for name in FILES:
         shutil.copy(whole / name, place / Path(name).name)
+    shutil.copy(whole / PACK, place / "x.0001.pack")
     with Spy(place) as spy:
         yield place
         assert spy.seen() == []
@@ -176,9 +177,7 @@ def check(capsysbinary: pytest.CaptureFixture[bytes], folder: Path) -> dict[str,
 # Pickles
 
 
-def test_no_pickle_is_opened_by_anything_that_looks(
-    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_no_pickle_is_opened_by_anything_that_looks(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     canary = tmp_path / "canary"
     traps = {"small": samples.Trap(str(canary)), "large": samples.Trap(str(canary), "x" * 9000)}
 
@@ -362,9 +361,7 @@ def test_a_frame_whose_header_claims_more_than_there_is_is_no_frame(folder: Path
 
 def test_a_valid_header_with_terabytes_of_values_is_not_checked_by_reading_them(folder: Path) -> None:
     with_records(folder, started([10]))
-    claimed = ev.Chunk(
-        seq=6, at="2026-01-01T00:00:00Z", block="parse", elements=[(0, 1)], ok=1, columns=[], shape=[10]
-    )
+    claimed = ev.Chunk(seq=6, at="2026-01-01T00:00:00Z", block="parse", elements=[(0, 1)], ok=1, columns=[], shape=[10])
     header = msgspec.json.encode(claimed)
     lengths = struct.pack("<IQ", len(header), 2**41)
     (folder / PACK).write_bytes(b"RSf1" + lengths + struct.pack("<II", crc32(header, crc32(lengths)), 0) + header)
@@ -424,22 +421,18 @@ def with_run_json(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 def test_names_that_lead_out_lead_nowhere(
     folder: Path, outside: Path, capsysbinary: pytest.CaptureFixture[bytes], name: str
 ) -> None:
-    shutil.copy(folder / PACK, outside / "x.0001.pack")
-    with Spy(outside) as spy:
+    def change(content: dict[str, Any]) -> None:
+        for number, block in enumerate(content["blocks"]):
+            block["name"] = name if number == 1 else f"{name}{number}"
+            block["outputs"] = [f"{name}{output}" for output in block["outputs"]]
+            block["mapspec"] = None
+        content["params"] = {f"{name}/{key}": value for key, value in content["params"].items()}
+        content["pipeline"]["name"] = name
 
-        def change(content: dict[str, Any]) -> None:
-            for number, block in enumerate(content["blocks"]):
-                block["name"] = name if number == 1 else f"{name}{number}"
-                block["outputs"] = [f"{name}{output}" for output in block["outputs"]]
-                block["mapspec"] = None
-            content["params"] = {f"{name}/{key}": value for key, value in content["params"].items()}
-            content["pipeline"]["name"] = name
-
-        with_run_json(folder, change)
-        check(capsysbinary, folder)
-        (folder / STATUS).unlink()
-        check(capsysbinary, folder)
-        assert spy.seen() == []
+    with_run_json(folder, change)
+    check(capsysbinary, folder)
+    (folder / STATUS).unlink()
+    check(capsysbinary, folder)
 
 
 @pytest.mark.parametrize("change", [
@@ -449,8 +442,8 @@ def test_names_that_lead_out_lead_nowhere(
     lambda content: content.update(created_at="yesterday", lease_seconds=-1e300),
     lambda content: content.update(lease_seconds=1e300, id=""),
     lambda content: [block.update(mapspec="x[i] -> ...", axes={"stats": ["i"] * 1000}) for block in content["blocks"]],
-    lambda content: [block.update(upstream=["nobody"], parameters=[], loader="os:system") for block in content["blocks"]],
-], ids=["blocks twice", "no blocks", "no parameters", "odd times", "odd lease", "odd mapspecs", "odd graph"])  # fmt: skip
+    lambda content: [block.update(upstream=["x"], parameters=[], loader="os:system") for block in content["blocks"]],
+], ids=["blocks twice", "no blocks", "no params", "odd times", "odd lease", "odd mapspecs", "odd graph"])  # fmt: skip
 def test_a_run_json_that_claims_nonsense_is_shown_as_it_is_or_refused(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes], change: Callable[[dict[str, Any]], object]
 ) -> None:
@@ -587,7 +580,9 @@ def test_all_at_once(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -
 
 
 @pytest.mark.parametrize("odd", ["pipe", "device", "link to itself", "folder"])
-def test_a_run_folder_that_is_something_else(tmp_path: Path, odd: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_run_folder_that_is_something_else(
+    tmp_path: Path, odd: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     path = tmp_path / "runs" / "run"
     path.parent.mkdir()
     ODD[odd](path)
@@ -624,7 +619,7 @@ def command(*arguments: str | bytes) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_crowds_of_files_do_not_keep_anybody_waiting(folder: Path) -> None:
-    names = [f"{number:08x}.0001.pack" for number in range(20_000)]
+    names = [f"{number:08x}.0001.pack" for number in range(5_000)]
     for place in ("outputs", "journal", "requests"):
         (folder / place).mkdir(exist_ok=True)
         for name in names:
@@ -696,6 +691,10 @@ def test_a_file_cut_at_any_byte_is_read_up_to_there(small: Path, tmp_path: Path,
             assert status == right
         else:
             check_counts(status)
+            if name == JOURNAL and b"\n" not in data[:length]:
+                assert status["status"] == "completed"
+                assert status["message"] == "the journal cannot be read; this is what status.json holds"
+                continue
             assert not (status["done"] and status["all_complete"])
             if name == JOURNAL:
                 assert not status["done"]
@@ -712,7 +711,7 @@ def test_with_and_without_checkpoint_a_cut_journal_tells_the_same(small: Path, t
     shutil.copytree(small, bare)
     (bare / STATUS).unlink()
     data = (folder / JOURNAL).read_bytes()
-    for length in range(200, len(data), 13):
+    for length in range(data.index(b"\n") + 1, len(data), 13):
         for place in (folder, bare):
             (place / JOURNAL).write_bytes(data[:length])
         kept, alone = observe.status(str(folder)), observe.status(str(bare))
@@ -773,7 +772,7 @@ def test_a_listing_of_broken_folders_lists_them_all(tmp_path: Path, whole: Path,
     damages: list[Damage] = [
         sparse(RUN, 2**30), replaced(RUN, lambda path: path.write_bytes(b"[" * 100_000)),
         replaced(RUN, lambda path: path.write_bytes(b"")), replaced(STATUS, lambda path: path.write_bytes(b"{}")),
-        replaced(STATUS, os.mkfifo), replaced(JOURNAL, os.mkfifo), replaced("journal", ODD["link to the folder itself"]),
+        replaced(STATUS, os.mkfifo), replaced(JOURNAL, os.mkfifo), replaced("journal", ODD["link to itself"]),
         lambda folder: with_run_json(folder, lambda content: content.update(format=9)),
     ]  # fmt: skip
     for number, damage in enumerate(damages):

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -27,6 +29,7 @@ class Record:
         self.seq: int = fields["seq"]
         self.kind: str = fields.get("event", "chunk")
 
+    @functools.cached_property
     def elements(self) -> dict[int, str]:
         """Every element of a frame with its outcome."""
         numbers = [number for start, stop in self.fields["elements"] for number in range(start, stop)]
@@ -51,38 +54,18 @@ class Ground:
         self.inner: dict[str, int] = {}
         journals = sorted(self.folder.glob("journal/[0-9]*.jsonl"))
         for path in journals:
-            self._journal(path, int(path.stem))
+            self._take(f"journal/{path.name}", int(path.stem), path.read_bytes())
         for path in sorted(self.folder.glob("outputs/*.[0-9]*.pack")):
-            self._pack(path, int(path.stem.rpartition(".")[2]))
+            self._take(f"outputs/{path.name}", int(path.stem.rpartition(".")[2]), path.read_bytes())
         self._apply_limits()
         self.records.sort(key=lambda record: (record.epoch, record.seq))
 
-    def _journal(self, path: Path, epoch: int) -> None:
-        data, at, good, inner = path.read_bytes(), 0, 0, 0
-        name = str(path.relative_to(self.folder))
-        while (stop := data.find(b"\n", at)) >= 0:
-            found = _LINE.fullmatch(data[at:stop])
-            if found and int(found[2], 16) == crc32(found[1] + b"}"):
-                self.records.append(Record(name, epoch, at, stop + 1, json.loads(found[1] + b"}"), b""))
-                inner += at - good
-                good = stop + 1
-            at = stop + 1
-        self.torn[name], self.inner[name] = len(data) - good, inner
-
-    def _pack(self, path: Path, epoch: int) -> None:
-        data, at, good, inner = path.read_bytes(), 0, 0, 0
-        name = str(path.relative_to(self.folder))
-        while at >= 0 and at + _FIXED.size <= len(data):
-            frame = read_frame(data, at)
-            if frame is None:
-                at = data.find(b"RSf1", at + 1)
-                continue
-            header, payload, stop = frame
-            if payload is not None:
-                self.records.append(Record(name, epoch, at, stop, header, payload))
-                inner += at - good
-                good = stop
-            at = stop
+    def _take(self, name: str, epoch: int, data: bytes) -> None:
+        good = inner = 0
+        for record in records_in(name, epoch, data):
+            self.records.append(record)
+            inner += record.start - good
+            good = record.stop
         self.torn[name], self.inner[name] = len(data) - good, inner
 
     def _apply_limits(self) -> None:
@@ -131,13 +114,14 @@ class Ground:
                 found[record.fields["block"]] = record.fields["status"]
         return found
 
+    @functools.cached_property
     def elements(self) -> dict[str, dict[int, str]]:
         """Every recorded element of every block with its outcome; a block that has no frames but an end, has one."""
         found: dict[str, dict[int, str]] = {}
         mapped = {block["name"] for block in (self.info or {"blocks": []})["blocks"] if block.get("mapspec")}
         for record in self.records:
             if record.kind == "chunk":
-                found.setdefault(record.fields["block"], {}).update(record.elements())
+                found.setdefault(record.fields["block"], {}).update(record.elements)
         for record in self.events("block.ended"):
             name, status = record.fields["block"], record.fields["status"]
             if name in mapped and (name in found or self._shape(name) is not None):
@@ -174,7 +158,7 @@ class Ground:
         for record in self.records:
             if record.kind != "chunk":
                 continue
-            for number in record.elements():
+            for number in record.elements:
                 key = (record.fields["block"], number)
                 if key in seen:
                     found.append(f"{key[0]}[{number}]")
@@ -191,6 +175,27 @@ class Ground:
             for name, value in record.fields.get("values", {}).items():
                 found[name] = (1, value.get("bytes", 0))
         return found
+
+
+def records_in(name: str, epoch: int, data: bytes) -> Iterator[Record]:
+    """Every record of a journal or a pack that verifies."""
+    if name.endswith(".jsonl"):
+        start = 0
+        while (stop := data.find(b"\n", start)) >= 0:
+            found = _LINE.fullmatch(data[start:stop])
+            if found and int(found[2], 16) == crc32(found[1] + b"}"):
+                yield Record(name, epoch, start, stop + 1, json.loads(found[1] + b"}"), b"")
+            start = stop + 1
+        return
+    at = 0
+    while at >= 0:
+        frame = read_frame(data, at)
+        if frame is None:
+            at = data.find(b"RSf1", at + 1)
+            continue
+        if frame[1] is not None:
+            yield Record(name, epoch, at, frame[2], frame[0], frame[1])
+        at = frame[2]
 
 
 def read_frame(data: bytes, at: int) -> tuple[dict[str, Any], bytes | None, int] | None:

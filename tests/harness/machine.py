@@ -200,21 +200,32 @@ class Stage:
             held = aside / path.name
             os.rename(path, held)
             self._held[str(path)] = held
+        shutil.rmtree(folder)
+        self._shown: dict[str, bytes] = {}
+        self._folders: set[str] = set()
 
     def play(self, after: After) -> None:
         """Make the disk look like this."""
-        for path, held in self._held.items():
-            if os.path.exists(path):
-                os.rename(path, held)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        for folder in sorted(after.folders):
-            if folder == str(self.folder) or folder.startswith(f"{self.folder}/"):
-                os.makedirs(folder, exist_ok=True)
-        for path, content in after.files.items():
-            if not path.startswith(f"{self.folder}/"):
-                continue
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        below = f"{self.folder}/"
+        files = {path: content for path, content in after.files.items() if path.startswith(below)}
+        folders = {folder for folder in after.folders if f"{folder}/".startswith(below)}
+        folders |= {os.path.dirname(path) for path in files}
+        for path in self._shown.keys() - files.keys():
             if path in self._held:
+                os.rename(path, self._held[path])
+            else:
+                os.unlink(path)
+            del self._shown[path]
+        for folder in sorted(self._folders - folders, reverse=True):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in sorted(folders - self._folders):
+            os.makedirs(folder, exist_ok=True)
+        self._folders = folders
+        for path, content in files.items():
+            if self._shown.get(path) == content:
+                continue
+            if path not in self._shown and path in self._held:
                 os.rename(self._held[path], path)
             with open(path, "wb") as file:
                 file.write(content)
+            self._shown[path] = content

@@ -18,7 +18,7 @@ from runstone.folder import identity, writer
 from tests.harness import faults, trace
 
 AXIS = [0, 10, 20]
-BULK = 200_000
+BULK = 20_000
 _oracle = -1
 _pause = 0.0
 
@@ -194,12 +194,12 @@ def live(
         launch.LEASE_SECONDS = lease
     if reboots:
         identity.boot_id = lambda: "the boot before"
-    if without is not None:
-        faults.take_out(without)
     calls = faults.arm(**fault) if fault is not None else []
     tracer = trace.Tracer(slow) if traced is not None else None
     if tracer is not None:
         tracer.install()
+    if without is not None:
+        faults.take_out(without)
     chosen = {"everything": everything, "patient": patient}[pipeline]
     params: dict[str, Any] = {"size": size}
     if chosen is everything:
@@ -208,3 +208,31 @@ def live(
     if tracer is not None and traced is not None:
         tracer.save(traced)
     return {"status": run.status, "calls": calls}
+
+
+def hold(folder: str, oracle: str, *, seconds: float, lease: float, how: str = "sleep") -> dict[str, Any]:
+    """Run a block that does not let go of the interpreter, so that no other thread of this process gets on.
+
+    how: sleep (in C), or power (of a large number), or match (a pattern that backtracks): these two are as long as the
+    machine is slow, `seconds` is then ignored.
+    """
+    watch_with(oracle)
+    launch.LEASE_SECONDS = lease
+
+    def greedy(size: int) -> int:
+        ran("seeds")
+        if how == "sleep":
+            import ctypes
+
+            ctypes.PyDLL(None).usleep(ctypes.c_uint(int(seconds * 1e6)))
+        elif how == "power":
+            7 ** (2_500_000 + size)
+        else:
+            import re
+
+            re.match(r"(a+)+$", "a" * 24 + "b")
+        ran("weight")
+        return size
+
+    run = Pipeline("greedy", [block(greedy)]).run({"size": 1}, run_folder=folder, show_progress=False)
+    return {"status": run.status}

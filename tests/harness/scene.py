@@ -51,9 +51,9 @@ class Scene:
         """Its status object."""
         return observe.status(str(self.folder))
 
-    def judge(self, *, values: bool = True) -> list[str]:
+    def judge(self, *, values: bool = True, size: int = SIZE) -> list[str]:
         """What is wrong about it, now that its process is dead."""
-        return verdict.judge_killed(self.folder, self.oracle, size=SIZE, values=values)
+        return verdict.judge_killed(self.folder, self.oracle, size=size, values=values)
 
     def clear(self) -> None:
         """Remove everything, for the next run in the same place."""

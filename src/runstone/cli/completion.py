@@ -11,7 +11,10 @@ from click.shell_completion import get_completion_class
 def command(shell: str) -> None:
     """Print the script that completes commands, options and runs in SHELL.
 
-    For bash, put this line into ~/.bashrc:  eval "$(runstone completion bash)"
+    For bash, put this line into ~/.bashrc:
+
+    \b
+        eval "$(runstone completion bash)"
     """
     from runstone.cli.main import runstone
 

@@ -13,7 +13,9 @@ from runstone.folder.listing import list_runs
 
 @click.command("list-runs")
 @click.argument("folder", default="runs", type=click.Path())
-@click.option("--max-runs", type=int, metavar="N", help="At most N runs, the newest; 0 for all (the default).")
+@click.option(
+    "--max-runs", type=click.IntRange(min=0), metavar="N", help="At most N runs, the newest; 0 for all (the default)."
+)
 @pretty_option
 def command(folder: str, max_runs: int | None, pretty: bool) -> None:
     """List the runs in FOLDER (runs), newest recorded activity first, as one JSON object.

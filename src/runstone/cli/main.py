@@ -101,11 +101,15 @@ def _own(error: Exception) -> int:
 def _one_line(error: click.ClickException) -> str:
     message = error.format_message()
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        message = f"{message.rstrip('.')}; see {error.ctx.command_path} --help"
+        between = " See" if message.endswith("?") else "; see"
+        message = f"{message.rstrip('.')}{between} {error.ctx.command_path} --help"
     return " ".join(message.split())
 
 
 def complain(message: str, code: int) -> int:
     """Say what went wrong, on standard error; returns the exit code."""
-    click.echo(f"runstone: {message}", err=True)
+    from runstone.drawing.lettering import showable
+
+    # Much of it comes out of folders and files that nobody vouches for.
+    click.echo(f"runstone: {chr(10).join(map(showable, message.splitlines()))}", err=True)
     return code

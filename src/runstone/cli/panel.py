@@ -14,7 +14,7 @@ from runstone.core.previews import in_words
 from runstone.core.tones import Tone, tone_of
 from runstone.drawing.lettering import cells, shortened_to_cells, showable
 from runstone.folder import clock
-from runstone.folder.overview import BlockDetail, ErrorDetail, OutputDetail, Overview
+from runstone.folder.overview import ERRORS, BlockDetail, ErrorDetail, OutputDetail, Overview
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,7 +40,8 @@ def print_overview(seen: Overview, run: str, console: Console) -> None:
     if seen.params:
         _section(console, "Parameters", _params(seen))
     if seen.errors:
-        _section(console, "Error" if seen.error_count == 1 else f"Errors: {seen.error_count:,}", *_errors(seen, run))
+        count = _error_count(seen)
+        _section(console, "Error" if count == 1 else f"Errors: {count:,}", *_errors(seen, run))
     if seen.status["warnings"]:
         _section(console, "Warnings", *_warnings(seen))
     if seen.artifacts:
@@ -111,7 +112,6 @@ def _facts(seen: Overview) -> list[tuple[str, str]]:
     facts.append(("command", by.command))
     facts.append(("tags", ", ".join(status["tags"])))
     facts.append(("workspace", "" if status["workspace"] == "default" else status["workspace"]))
-    facts.append(("source", "" if status["status_source"] != "disk_heuristic" else "inferred from the outputs on disk"))
     return [(name, value) for name, value in facts if value]
 
 
@@ -134,7 +134,7 @@ def _blocks(seen: Overview, *, with_outputs: bool) -> Table:
     """One row for each block; with its outputs beside it, or without them."""
     columns: list[tuple[str, str, list[Text]]] = [
         ("block", "left", [said(block.name) for block in seen.blocks]),
-        ("status", "whole", [word(_status(block, seen)) for block in seen.blocks]),
+        ("status", "whole", [word(block.acting_status) for block in seen.blocks]),
         ("elements", "right", [said(_elements(block)) for block in seen.blocks]),
         ("failed", "right", [said(_failed(block), STYLES[Tone.BAD]) for block in seen.blocks]),
         ("time", "right", [said(_time(block)) for block in seen.blocks]),
@@ -162,12 +162,6 @@ def _outputs(seen: Overview) -> Table:
     return grid
 
 
-def _status(block: BlockDetail, seen: Overview) -> str:
-    """The word for a block: what went on when the process died goes on no more."""
-    died = seen.status["liveness"] == "gone" and block.status in ("queued", "running", "retrying")
-    return "crashed" if died else block.status
-
-
 def _elements(block: BlockDetail) -> str:
     if block.shape is None or block.total is None:
         return ""
@@ -191,7 +185,7 @@ def _time(block: BlockDetail) -> str:
 def _output(output: OutputDetail, block: BlockDetail) -> list[Text]:
     """Name, type and size of an output; dim as long as it is not there, red if it was there once."""
     there = output.values > 0 or output.complete
-    lost = not output.complete and block.status in ("completed", "reused")
+    lost = not output.complete and block.status in ("completed", "reused", *(["degraded"] if not there else []))
     style = STYLES[Tone.BAD] if lost else "" if there else "dim"
     kind = output.type or ""
     if lost or not there:
@@ -211,13 +205,19 @@ def _params(seen: Overview) -> Table:
     return grid
 
 
+def _error_count(seen: Overview) -> int:
+    """How many there were; of each block only the first thousand are recorded, the others counted."""
+    return max(seen.error_count, sum(block.failed for block in seen.blocks))
+
+
 def _errors(seen: Overview, run: str) -> list[RenderableType]:
     found: list[RenderableType] = []
     for number, error in enumerate(seen.errors[:_ERRORS]):
         found.extend(_error(error, in_full=number == 0))
-    more = seen.error_count - len(seen.errors[:_ERRORS])
+    more = _error_count(seen) - len(seen.errors[:_ERRORS])
     if more > 0:
-        found.append(said(f"and {more:,} more; runstone show {shlex.quote(run)} --json tells them in full", "dim"))
+        told = min(ERRORS, seen.error_count)
+        found.append(said(f"and {more:,} more; runstone show {shlex.quote(run)} --json tells the first {told}", "dim"))
     return found
 
 

@@ -64,6 +64,15 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
+def takes(letters: str) -> bool:
+    """Whether standard output can show these letters."""
+    try:
+        letters.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_decorated() -> bool:
     """Whether standard output takes colours and is wanted to."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

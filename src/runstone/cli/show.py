@@ -6,9 +6,8 @@ import click
 import msgspec
 
 from runstone.cli.arguments import run_argument
-from runstone.errors import RunNotFound
+from runstone.cli.reading import reading
 from runstone.folder.overview import overview
-from runstone.folder.resolve import resolve
 
 
 @click.command()
@@ -19,11 +18,8 @@ def command(run: str, as_json: bool) -> None:
 
     Works while it runs, after its process died, and on a copy. Exits 1 if there is no run or it cannot be read.
     """
-    folder = resolve(run)
-    try:
+    with reading(run) as folder:
         seen = overview(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
     if as_json:
         from runstone.cli.printing import print_json
 

@@ -23,6 +23,7 @@ ERRORS_KEPT = 50
 
 MESSAGE_KEPT = 500
 TYPE_KEPT = 200
+AT_KEPT = 40
 
 AXES = 64
 ELEMENTS = 2**62
@@ -165,7 +166,11 @@ def lose(state: RunState, last: int) -> None:
 
 def is_sound(state: RunState) -> bool:
     """Whether the numbers in a state that was read fit together, as they do in every state that was folded."""
-    return min(state.seq, state.epoch, state.lost) >= 0 and all(map(_is_sound, state.blocks.values()))
+    return (
+        min(state.seq, state.epoch, state.lost) >= 0
+        and max(len(state.errors), len(state.warnings), len(state.artifacts)) <= ERRORS_KEPT
+        and all(map(_is_sound, state.blocks.values()))
+    )
 
 
 def _is_sound(block: BlockState) -> bool:
@@ -219,7 +224,8 @@ def _move_block(state: RunState, name: str, to: BlockStatus) -> BlockState | Non
     return block
 
 
-def _chunk(state: RunState, chunk: ev.Chunk) -> None:
+def count_chunk(state: RunState, chunk: ev.Chunk) -> None:
+    """Count the elements of a chunk, whatever its number; `apply` is for those who have the journal too."""
     block = state.blocks.get(chunk.block)
     if block is None or block.status in BLOCK_DONE:
         state.refused += 1
@@ -252,6 +258,9 @@ def _chunk(state: RunState, chunk: ev.Chunk) -> None:
         output = outputs.get(column.name)
         if output is None:
             output = outputs[column.name] = OutputState(type=column.type[:TYPE_KEPT])
+        elif not output.type:
+            # the first frame may hold nothing but elements that were never called
+            output.type = column.type[:TYPE_KEPT]
         if column.count > 0:
             output.stored += column.count
             if output.stored > block.ok:
@@ -349,7 +358,7 @@ def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
                 attempt=event.attempt,
                 type=event.type[:MESSAGE_KEPT],
                 message=event.message[:MESSAGE_KEPT],
-                at=event.at,
+                at=event.at[:AT_KEPT],
                 reason=event.reason,
             )
         )
@@ -369,11 +378,13 @@ def _warned(state: RunState, event: ev.Warned) -> None:
 
 def _warn(state: RunState, block: str | None, code: str, message: str, at: str) -> None:
     if len(state.warnings) < ERRORS_KEPT:
-        state.warnings.append(ErrorSummary(block=block, type=code, message=message[:MESSAGE_KEPT], at=at))
+        state.warnings.append(
+            ErrorSummary(block=block, type=code[:TYPE_KEPT], message=message[:MESSAGE_KEPT], at=at[:AT_KEPT])
+        )
 
 
 _TAKERS: dict[type, Callable[[RunState, Any], None]] = {
-    ev.Chunk: _chunk,
+    ev.Chunk: count_chunk,
     ev.RunStarted: _run_started,
     ev.RunTakenOver: _run_taken_over,
     ev.RunCancelling: _run_cancelling,

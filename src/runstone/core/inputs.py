@@ -30,8 +30,9 @@ def check_inputs(graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
         if parameter.name in values:
             continue
         if parameter.required:
-            consumers = ", ".join(map(repr, parameter.consumers))
-            problems.append(f"{parameter.name!r} is missing: block {consumers} needs it")
+            several = len(parameter.consumers) > 1
+            who = f"block{'s' * several} {', '.join(map(repr, parameter.consumers))} need{'s' * (not several)} it"
+            problems.append(f"{parameter.name!r} is missing: {who}")
         else:
             values[parameter.name] = parameter.default
     if problems:

@@ -31,6 +31,7 @@ class ParameterInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class BlockInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One block of the graph. axes: for every output its axes, in order; [] for a plain value.
 
+    condition: what its `when` function asks for. takes_extra: it is given every parameter that nothing else takes.
     loader: `module:name` or `path.py:name` under which the block's function is found again; None if it cannot be.
     code: the identity of its code, part by part.
     """
@@ -44,6 +45,8 @@ class BlockInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tolerated: bool = False
     missing: str | None = None
     conditional: bool = False
+    condition: list[str] = []
+    takes_extra: bool = False
     loader: str | None = None
     code: dict[str, str] = {}
     settings: dict[str, Any] = {}

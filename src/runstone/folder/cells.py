@@ -89,7 +89,10 @@ class Cells(Sequence[Any]):
         if at < 0 or not self._ranges[at][0] <= number < self._ranges[at][1]:
             raise FolderError(f"element {number} of {self.name!r} was not recorded, or its values are gone")
         start, _, file, frame, before = self._ranges[at]
-        return self._load(file, frame)[before + number - start]
+        cells = self._load(file, frame)
+        if before + number - start >= len(cells):
+            raise FolderError(f"{file} is damaged: it has fewer values of {self.name!r} than it says")
+        return cells[before + number - start]
 
     def batches(self) -> Iterator[list[Any]]:
         """All cells in their order, some at a time; MISSING for those that are not there or cannot be read.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-_second = -1
-_prefix = ""
+# The last second that was asked for, and its text: one name, so that threads see both or neither.
+_known = (-1, "")
 
 
 def rfc3339(nanoseconds: int) -> str:
     """A time since 1970 as RFC 3339 in UTC, with microseconds."""
-    global _second, _prefix
+    global _known
     second, rest = divmod(nanoseconds, 1_000_000_000)
-    prefix = _prefix
-    if second != _second:
+    known, prefix = _known
+    if second != known:
         prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        _prefix, _second = prefix, second
+        _known = second, prefix
     return f"{prefix}.{rest // 1000:06d}Z"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from runstone.errors import StorageError
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_HIGH = 512
 _BUFFERS = min(getattr(os, "IOV_MAX", 1024), 1024)
 
 _ADVICE = {
@@ -53,11 +54,24 @@ def make_folder(path: str, *, parents: bool = False, new: bool = False) -> None:
 def create(path: str) -> int:
     """Create a file that is not there yet, for appending; returns its descriptor. Raises FileExistsError."""
     try:
-        return os.open(path, _CREATE, 0o666)
+        return _out_of_the_way(os.open(path, _CREATE, 0o666))
     except FileExistsError:
         raise
     except OSError as error:
         raise refused(error, path) from error
+
+
+def _out_of_the_way(descriptor: int) -> int:
+    # Code that closes what it did not open closes small numbers, and gives them to the next file it opens: records must
+    # then fail, not go there.
+    try:
+        import fcntl
+
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except (ImportError, OSError):
+        return descriptor
+    os.close(descriptor)
+    return high
 
 
 def append(descriptor: int, data: bytes | memoryview, path: str) -> None:

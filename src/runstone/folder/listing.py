@@ -12,20 +12,24 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.moves import DONE
+from runstone.core.statuses import RunStatus
+from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, layout, observe
 from runstone.folder.look import Look
+from runstone.folder.sealed import unseal
 
-# A heartbeat may be this much older than the newest record beside it.
+# A file may be this much older, by its modification time, than the newest record in it says.
 _SLACK_SECONDS = 3.0
-_QUICK_LIMIT = 64 * 1024 * 1024
 
 
-class _Updated(msgspec.Struct):
+class _Ended(msgspec.Struct):
+    status: RunStatus
     updated_at: str | None = None
 
 
 class _Quick(msgspec.Struct):
-    state: _Updated
+    state: _Ended
 
 
 _decode_quick = msgspec.json.Decoder(_Quick).decode
@@ -34,17 +38,27 @@ _decode_quick = msgspec.json.Decoder(_Quick).decode
 def list_runs(folder: str, max_runs: int | None = None) -> dict[str, Any]:
     """The newest runs in `folder`, newest recorded activity first, each as its status object without `outputs`.
 
-    max_runs: how many at most; None or 0 for all. A run that cannot be read is an entry that says so.
+    max_runs: how many at most; None or 0 for all. A run that cannot be read is an entry that says so, as active as its
+    files are new. Among runs of the same moment, the order is that of their names.
     """
     entries, scanned, error = _scan(folder)
-    names = _newest(folder, entries, max_runs) if max_runs and max_runs > 0 else [name for name, _ in entries]
-    runs = [observe.status(os.path.join(folder, name)) for name in names]
-    runs.sort(key=_activity, reverse=True)
-    if max_runs and max_runs > 0:
-        runs = runs[:max_runs]
-    for run in runs:
+    count = max_runs if max_runs is not None and max_runs > 0 else len(entries)
+    names = _newest(folder, entries, count)
+    runs = {name: observe.status(os.path.join(folder, name)) for name in names}
+    while no_runs := {name for name, run in runs.items() if run["status"] == "missing"}:
+        # a folder with a status.json of something else
+        entries = [entry for entry in entries if entry[0] not in no_runs]
+        names = _newest(folder, entries, count)
+        runs = {name: runs.get(name) or observe.status(os.path.join(folder, name)) for name in names}
+    for run in runs.values():
         run.pop("outputs", None)
-    return {"runs": runs, "total_count": len(runs), "folder": folder, "scanned_directories": scanned, "error": error}
+    return {
+        "runs": list(runs.values()),
+        "total_count": len(runs),
+        "folder": observe.printable(folder),
+        "scanned_directories": scanned,
+        "error": None if error is None else observe.printable(error),
+    }
 
 
 def _scan(folder: str) -> tuple[list[tuple[str, float]], int, str | None]:
@@ -54,7 +68,7 @@ def _scan(folder: str) -> tuple[list[tuple[str, float]], int, str | None]:
     try:
         with os.scandir(folder) as found:
             for entry in found:
-                if not entry.is_dir():
+                if not _is_folder(entry):
                     continue
                 scanned += 1
                 modified = _modified(entry.path)
@@ -67,6 +81,14 @@ def _scan(folder: str) -> tuple[list[tuple[str, float]], int, str | None]:
     except OSError as refusal:
         return [], scanned, f"{folder} cannot be read: {refusal.strerror}"
     return entries, scanned, None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # a link in a circle
+        return False
 
 
 def _modified(path: str) -> float | None:
@@ -88,36 +110,37 @@ def _modified(path: str) -> float | None:
 
 
 def _newest(folder: str, entries: list[tuple[str, float]], count: int) -> list[str]:
-    """Names that hold the `count` newest runs for certain."""
+    """The `count` newest, in order; what cannot be one of them by the times of its files is not opened."""
     entries.sort(key=lambda entry: entry[1], reverse=True)
     best: list[float] = []
     found: list[tuple[float, str]] = []
     for name, modified in entries:
         if len(best) == count and modified + _SLACK_SECONDS < best[0]:
             break
-        activity = _recorded(os.path.join(folder, name), modified)
-        found.append((activity, name))
+        activity = _activity(os.path.join(folder, name), modified)
+        found.append((-activity, name))
         if len(best) < count:
             heapq.heappush(best, activity)
         else:
             heapq.heappushpop(best, activity)
-    limit = best[0] - _SLACK_SECONDS if best else 0.0
-    found.sort(reverse=True)
-    return [name for number, (activity, name) in enumerate(found) if number < count or activity >= limit][: count * 4]
+    found.sort()
+    return [name for _, name in found[:count]]
 
 
-def _recorded(path: str, modified: float) -> float:
-    """When a run was last active by its checkpoint alone; by its files if there is none."""
+def _activity(path: str, modified: float) -> float:
+    """When a run recorded something for the last time; where nothing can be read, when its files changed."""
+    return _ended_at(path) or clock.seconds(observe.status(path).get("updated_at")) or modified
+
+
+def _ended_at(path: str) -> float | None:
+    """When a run was last active by its checkpoint alone; None unless that is all there is to know about it."""
     try:
         with Look(path) as look:
-            data = look.read(layout.CHECKPOINT, _QUICK_LIMIT)
-        if data is None:
-            return modified
-        return clock.seconds(_decode_quick(data).state.updated_at) or modified
+            body = unseal(look.read(layout.CHECKPOINT, checkpoints.LIMIT) or b"")
+        if body is None:
+            return None
+        state = _decode_quick(body).state
+        return clock.seconds(state.updated_at) if state.status in DONE else None
     except Exception:
         # whatever is wrong with it is told by its own entry
-        return modified
-
-
-def _activity(run: dict[str, Any]) -> float:
-    return clock.seconds(run.get("updated_at")) or 0.0
+        return None

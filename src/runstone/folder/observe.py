@@ -22,7 +22,7 @@ def observe(reading: read.Reading, path: str) -> dict[str, Any]:
         Observation(
             liveness=reading.liveness,
             source=reading.source,
-            run_folder=os.path.abspath(path),
+            run_folder=printable(os.path.abspath(path)),
             heuristic=None if heuristic is None else getattr(heuristic, "value", heuristic),
             missing=reading.missing,
             notes=reading.notes,
@@ -53,7 +53,13 @@ def status(path: str) -> dict[str, Any]:
 
 def failure(path: str, word: str, error: str) -> dict[str, Any]:
     """The answer for a folder that gives no status object."""
-    return {"run_folder": os.path.abspath(path), "status": word, "status_source": "disk_heuristic", "error": error}
+    folder = printable(os.path.abspath(path))
+    return {"run_folder": folder, "status": word, "status_source": "disk_heuristic", "error": printable(error)}
+
+
+def printable(text: str) -> str:
+    """Text that may come from a path, as JSON takes it: bytes that are no UTF-8 are shown as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def observed_at() -> str:

@@ -7,16 +7,19 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.arrays import unravel
 from runstone.core.events import ArtifactSaved, ErrorRaised
-from runstone.core.fold import BlockState
+from runstone.core.fold import BlockState, ErrorSummary
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.records import BlockInfo, StartedBy
+from runstone.core.statuses import Liveness
 from runstone.folder import clock, layout
 from runstone.folder.load import Loader
 from runstone.folder.look import Look
 from runstone.folder.observe import observe
 from runstone.folder.read import Reading, read_run
 
+_ACTIVE = ("queued", "running", "retrying")
 ERRORS, ARTIFACTS = 20, 50
 """How many are told in full; how many there are is always told."""
 
@@ -32,7 +35,8 @@ class OutputDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One block. shape: lengths of its mapped axes, None if it is not mapped or has not started; total: their product.
+    """One block. status: as recorded; acting_status: the word to act on, `crashed` for what went on when the process
+    died. shape: lengths of its mapped axes, None if it is not mapped or has not started; total: their product.
 
     ok, failed, upstream_failed: elements by how they ended. seconds: from its start to its end, or to the last sign of
     the run. upstream: the blocks it takes values from.
@@ -40,6 +44,7 @@ class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     status: str
+    acting_status: str
     shape: list[int] | None
     total: int | None
     ok: int
@@ -173,13 +178,15 @@ def _block(block: BlockInfo, state: BlockState, reading: Reading, status: dict[s
         )
         for name in block.outputs
     ]
+    word = _inferred(outputs) if reading.heuristic is not None else state.status.value
     duration = state.duration
     start, stop = clock.seconds(state.started_at), clock.seconds(state.finished_at)
     if duration is None and start is not None and stop is not None:
         duration = max(0.0, stop - start)
     return BlockDetail(
         name=block.name,
-        status=_inferred(outputs) if reading.heuristic is not None else state.status.value,
+        status=word,
+        acting_status="crashed" if reading.liveness is Liveness.GONE and word in _ACTIVE else word,
         shape=state.shape,
         total=state.total,
         ok=state.ok,
@@ -218,20 +225,22 @@ def _from_events(path: str, reading: Reading) -> tuple[list[ErrorDetail], list[A
         elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS:
             artifacts.append(_artifact(event, path))
     if not errors:
-        errors = [
-            ErrorDetail(
-                block=error.block,
-                element=error.element,
-                index=None,
-                attempt=error.attempt,
-                type=error.type,
-                message=error.message,
-                reason=None if error.reason is None else error.reason.value,
-                occurred_at=error.at,
-            )
-            for error in reading.state.errors[:ERRORS]
-        ]
+        errors = [_summary(error, reading) for error in reading.state.errors[:ERRORS]]
     return errors, artifacts
+
+
+def _summary(error: ErrorSummary, reading: Reading) -> ErrorDetail:
+    shape = reading.state.blocks[error.block].shape if error.block in reading.state.blocks else None
+    return ErrorDetail(
+        block=error.block,
+        element=error.element,
+        index=None if error.element is None or not shape or 0 in shape else list(unravel(error.element, shape)),
+        attempt=error.attempt,
+        type=error.type,
+        message=error.message,
+        reason=None if error.reason is None else error.reason.value,
+        occurred_at=error.at,
+    )
 
 
 def _error(event: ErrorRaised) -> ErrorDetail:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -42,13 +42,14 @@ class Pieces:
                     self.unopened += 1
             yield batch
 
-    def rows(self) -> Iterator[list[Any]]:
-        """The same along the first axis: nested lists for further axes."""
+    def rows(self, show: Callable[[Any], Any]) -> Iterator[list[Any]]:
+        """The same along the first axis, each element as `show` shows it; nested lists for further axes."""
         inner = self.shape[1:]
         if not inner:
-            yield from self.elements()
+            for batch in self.elements():
+                yield [show(cell) for cell in batch]
             return
-        flat = (cell for batch in self.elements() for cell in batch)
+        flat = (show(cell) for batch in self.elements() for cell in batch)
         for _ in range(self.shape[0]):
             yield [_nested(flat, inner)]
 

@@ -15,7 +15,6 @@ import msgspec
 
 from runstone.core import fold
 from runstone.core.events import FORMAT, Driver, Record, RunEnded, RunStarted, RunTakenOver
-from runstone.core.ranges import add_range
 from runstone.core.records import RunInfo
 from runstone.core.statuses import Liveness, RunStatus
 from runstone.errors import FolderError, FormatTooNew
@@ -68,6 +67,9 @@ def read_info(look: Look) -> RunInfo:
         raise FolderError(f"{layout.RUN} is damaged: {error}") from None
     if info.format > FORMAT:
         _refuse_newer(data)
+    blocks = {block.name for block in info.blocks}
+    if len(blocks) < len(info.blocks) or len(info.outputs) < sum(len(block.outputs) for block in info.blocks):
+        raise FolderError(f"{layout.RUN} is damaged: it names a block or an output twice")
     return info
 
 
@@ -110,6 +112,7 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
         return _without_journal(look, reading, found)
     limits = _limits(look, epochs)
     newest = epochs[-1]
+    claimed = found
     if found is not None:
         _take_heartbeat(reading, found)
         if found.state.epoch not in epochs or not checkpoints.agrees(found, look, limits, newest):
@@ -122,6 +125,9 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
         # may have written more than we see, even its end.
         reading.gone = _driver_gone(look, newest, _driver(look, newest) or reading.state.driver)
     _fold(look, reading, limits, verify_all=verify_all)
+    if reading.state.seq == 0 and not verify_all:
+        # A run has a first line before it has a run.json: not one can be read any more.
+        return _without_journal(look, reading, claimed)
     if reading.state.done:
         reading.liveness = Liveness.ENDED
     else:
@@ -141,7 +147,9 @@ def _read_checkpoint(look: Look) -> bytes | None:
 
 def _epochs(look: Look) -> list[int]:
     found = sorted(filter(None, map(layout.journal_epoch, look.names(layout.JOURNAL))))
-    return [epoch for number, epoch in enumerate(found, start=1) if number == epoch]
+    return [
+        epoch for number, epoch in enumerate(found, start=1) if number == epoch and look.stat(layout.journal(epoch))
+    ]
 
 
 def _limits(look: Look, epochs: list[int]) -> dict[str, int]:
@@ -175,7 +183,7 @@ def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: b
 
     # Journals first, and the names of packs after them: a journal that speaks of the end was not read too early.
     journals = {epoch: records(layout.journal(epoch), epoch) for epoch in reading.epochs}
-    packs = _packs(look)
+    packs = _packs(look, reading.info)
     for epoch in reading.epochs:
         found = journals.pop(epoch)
         for name in packs.get(epoch, ()):
@@ -196,12 +204,13 @@ def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: b
 _number = operator.attrgetter("seq")
 
 
-def _packs(look: Look) -> dict[int, list[str]]:
+def _packs(look: Look, info: RunInfo) -> dict[int, list[str]]:
     """The packs of every epoch, relative to the folder."""
     packs: dict[int, list[str]] = {}
+    blocks = {block.name for block in info.blocks}
     for name in look.names(layout.OUTPUTS):
         pack = layout.pack_block(name)
-        if pack is not None:
+        if pack is not None and pack[0] in blocks:
             packs.setdefault(pack[1], []).append(f"{layout.OUTPUTS}/{name}")
     return packs
 
@@ -303,34 +312,33 @@ def _check_disk(look: Look, reading: Reading) -> None:
 
 
 def _without_journal(look: Look, reading: Reading, found: checkpoints.Checkpoint | None) -> Reading:
+    reading.ends = {}
     if found is not None:
         reading.state, reading.source = found.state, "heartbeat"
         reading.ends = {known.path: known.offset for known in found.files}
         _take_heartbeat(reading, found)
-        reading.notes.append("the journal is missing; this is what status.json holds")
+        reading.notes.append("the journal cannot be read; this is what status.json holds")
         reading.liveness = Liveness.ENDED if found.state.done else Liveness.LOST
         _check_disk(look, reading)
         return reading
     reading.source = "disk_heuristic"
-    reading.notes.append("journal and status.json are missing; this is inferred from outputs/")
+    reading.notes.append("journal and status.json cannot be read; this is inferred from outputs/")
     newest = 0.0
-    for name, record, modified in _outputs_alone(look):
+    for name, record, modified in _outputs_alone(look, reading.info):
         newest = max(newest, modified)
         if name == layout.VALUES_PACK:
             _count_values(reading, record)
         else:
-            _count(reading.state, record)
+            fold.count_chunk(reading.state, record)
     reading.heuristic = _guess(reading, newest)
     done = reading.heuristic is RunStatus.COMPLETED
     reading.liveness = Liveness.ENDED if done else Liveness.LOST
     return reading
 
 
-def _outputs_alone(look: Look) -> Iterator[tuple[str, scan.Chunk, float]]:
-    for name in look.names(layout.OUTPUTS):
-        relative = f"{layout.OUTPUTS}/{name}"
-        if layout.pack_block(name) is None and relative != layout.VALUES_PACK:
-            continue
+def _outputs_alone(look: Look, info: RunInfo) -> Iterator[tuple[str, scan.Chunk, float]]:
+    packs = _packs(look, info)
+    for relative in (*(name for epoch in sorted(packs) for name in packs[epoch]), layout.VALUES_PACK):
         descriptor = look.open(relative)
         if descriptor is None:
             continue
@@ -344,28 +352,14 @@ def _outputs_alone(look: Look) -> Iterator[tuple[str, scan.Chunk, float]]:
             os.close(descriptor)
 
 
-def _count(state: fold.RunState, chunk: scan.Chunk) -> None:
-    block = state.blocks.get(chunk.block)
-    if block is None:
-        return
-    if chunk.shape is not None:
-        block.shape = chunk.shape
-    new = sum(add_range(block.recorded, start, stop) for start, stop in chunk.elements if 0 <= start < stop)
-    if new:
-        block.ok += min(chunk.ok, new)
-        block.failed += max(0, new - chunk.ok)
-    for column in chunk.columns:
-        output = block.outputs.setdefault(column.name, fold.OutputState(type=column.type))
-        output.stored += column.count
-        output.bytes += column.bytes
-
-
 def _count_values(reading: Reading, chunk: scan.Chunk) -> None:
     makers = reading.info.outputs
     for column in chunk.columns:
         if column.name in makers:
             block = reading.state.blocks[makers[column.name].name]
-            block.outputs[column.name] = fold.OutputState(type=column.type, stored=1, bytes=column.bytes)
+            block.outputs[column.name] = fold.OutputState(
+                type=column.type[: fold.TYPE_KEPT], stored=1, bytes=max(0, column.bytes)
+            )
 
 
 def _guess(reading: Reading, newest: float) -> RunStatus | str:

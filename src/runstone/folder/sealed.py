@@ -18,7 +18,7 @@ def seal(body: bytes) -> bytes:
 
 def unseal(data: bytes) -> bytes | None:
     """The object without its checksum, None if it does not fit."""
-    if len(data) <= _TAIL or data[-_TAIL : -_TAIL + 8] != b',"crc":"':
+    if len(data) <= _TAIL or data[-_TAIL : -_TAIL + 8] != b',"crc":"' or data[-2:] != b'"}':
         return None
     body = data[:-_TAIL] + b"}"
     return body if data[-10:-2] == b"%08x" % crc32(body) else None

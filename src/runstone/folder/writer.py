@@ -85,7 +85,10 @@ class RunWriter:
         self._dirty_folders: dict[str, None] = {}
         self._next_journal = f"{folder}/{layout.journal(epoch + 1)}"
         self._renewed = self._beat_at = clock.steady()
-        self._closed = False
+        self._torn = self._closed = False
+        # A recursion or memory limit may be hit between a record and its place in the fold. What is on disk is a prefix
+        # still, but this process no longer knows which. Made now: then there is no room even to make an error.
+        self._interruption = FolderError(f"recording into {folder} was interrupted in the middle; nothing more follows")
 
     # recording
 
@@ -98,7 +101,7 @@ class RunWriter:
                 fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
                 self._pending.append(line)
             except BaseException:
-                self._interrupted()
+                self.broken = self._interruption
                 raise
             return event
 
@@ -127,7 +130,7 @@ class RunWriter:
             try:
                 fold.apply(self.state, chunk)
             except BaseException:
-                self._interrupted()
+                self.broken = self._interruption
                 raise
             return chunk
 
@@ -156,11 +159,14 @@ class RunWriter:
                 disk.append_all(file.descriptor, buffers, file.path)
         except StorageError as error:
             self._break(error)
-            with contextlib.suppress(StorageError):
+            try:
                 disk.cut(file.descriptor, file.size, file.path)
+            except StorageError:
+                # whatever came behind half a record could not be told from it
+                self._torn = True
             raise
         except BaseException:
-            self._interrupted()
+            self.broken = self._interruption
             raise
         file.size += length
         last = bytes(buffers[-1][-checkpoints.MARK_BYTES :])
@@ -195,11 +201,6 @@ class RunWriter:
             self.broken = error
             if self.on_broken is not None:
                 self.on_broken(error)
-
-    def _interrupted(self) -> None:
-        # A recursion or memory limit, or another thread's exception, hit between a record and its place in the fold:
-        # what is on disk is a prefix still, but this process no longer knows which.
-        self._break(FolderError(f"recording into {self.folder} was interrupted in the middle; nothing more is recorded"))
 
     def forked(self) -> None:
         """This is a child that was forked during the run; the locks may be held by threads that it does not have."""
@@ -318,6 +319,8 @@ class RunWriter:
         self.sync()
         self.event(ev.RunEnded, status=status, reason=reason, message=message)
         self.sync()
+        # held up since the last look, this process may have written its end behind what still counted
+        self.check_epoch()
         self._closed = True
         # the end is on the disk; whoever finds no checkpoint folds the journal
         with contextlib.suppress(StorageError):
@@ -326,6 +329,8 @@ class RunWriter:
     def abandon(self, why: str) -> None:
         """After the disk has refused: end all blocks and the run as crashed if there is room for that, else nothing."""
         with self.lock:
+            if self._torn:
+                return
             self.broken = None
             if not self.state.done:
                 for name, block in self.state.blocks.items():
@@ -353,13 +358,7 @@ class RunWriter:
             columns.append(ev.ColumnMeta(name=name, bytes=len(data), count=1, meta={"kind": "small"}))
             payload.append(data)
         chunk = ev.Chunk(seq=self.state.seq, at=clock.now(), block="", elements=[(0, 1)], ok=1, columns=columns)
-        disk.remove(path)
-        descriptor = disk.create(path)
-        try:
-            disk.append_all(descriptor, encode_frame(chunk, list(payload)), path)
-            disk.sync(descriptor, path)
-        finally:
-            os.close(descriptor)
+        disk.replace(path, b"".join(encode_frame(chunk, list(payload))), synced=True)
         self._dirty_folders[outputs] = None
 
     def close(self) -> None:

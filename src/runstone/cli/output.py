@@ -1,0 +1,132 @@
+"""`runstone output`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from runstone.cli.arguments import run_argument
+from runstone.cli.reading import reading
+from runstone.core.records import BlockInfo
+from runstone.errors import RunstoneError
+from runstone.folder.load import Loader
+from runstone.folder.look import Look
+from runstone.folder.pieces import Pieces
+from runstone.folder.read import read_info
+from runstone.folder.resolve import resolve
+
+FORMATS = ("json", "csv", "parquet")
+
+
+def complete_output(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Outputs of the run that is named already, for the shell."""
+    try:
+        with Look(resolve(ctx.params["run"])) as look:
+            names = read_info(look).outputs
+    except (RunstoneError, OSError, KeyError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@click.command()
+@run_argument
+@click.argument("name", metavar="NAME", required=False, shell_complete=complete_output)
+@click.option("--format", "form", type=click.Choice(FORMATS),
+              help="How to write it; otherwise what FILE ends in, or json.")  # fmt: skip
+@click.option("-o", "file", metavar="FILE", help="Write into FILE instead; it appears once it is whole.")
+@click.option("--trust", is_flag=True, help="Open pickled values, which runs code from the folder.")
+def command(run: str, name: str | None, form: str | None, file: str | None, trust: bool) -> None:
+    """Print or save the output NAME of RUN, also of a run that goes on, failed or died.
+
+    As JSON, elements that failed are null, and so are NaN and infinities. CSV and Parquet take what has rows: mapped
+    outputs, lists, arrays and tables. Without --trust pickled values are shown by their previews.
+    """
+    with reading(run) as folder:
+        with Look(folder) as look:
+            info = read_info(look)
+        names = list(info.outputs)
+        if name is None:
+            raise click.UsageError(f"name an output of {run}: {', '.join(names)}")
+        if name not in names:
+            raise click.UsageError(_unknown(run, name, names))
+        if trust:
+            _make_importable(info.outputs[name])
+        pieces = Loader(folder, trust=trust).pieces(name)
+    file = None if file == "-" else file
+    _write(pieces, form or _format_of(file), file)
+    _tell(pieces, trust=trust)
+
+
+def _make_importable(block: BlockInfo) -> None:
+    """Let pickles find the classes that they name where the run found them: here, and beside the block's file."""
+    file = (block.loader or "").rpartition(":")[0]
+    folders = [os.getcwd(), *([os.path.dirname(file)] if file.endswith(".py") else [])]
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+
+
+def _unknown(run: str, name: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, names, n=1)
+    return f"{run} has no output {name!r}; " + (
+        f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}"
+    )
+
+
+def _format_of(file: str | None) -> str:
+    ending = os.path.splitext(file or "")[1].lower().lstrip(".")
+    return ending if ending in FORMATS else "json"
+
+
+def _write(pieces: Pieces, form: str, file: str | None) -> None:
+    from runstone.cli.destination import destination
+
+    watched = file is None and sys.stdout.isatty()
+    if form == "parquet":
+        from runstone.cli.tables import table_of, write_parquet
+
+        if watched:
+            raise click.UsageError("Parquet is nothing to read on a terminal; give -o FILE")
+        with destination(file) as to:
+            write_parquet(table_of(pieces), to)
+        return
+    with destination(file) as to:
+        for part in _text(pieces, form, watched=watched):
+            to.write(part)
+
+
+def _text(pieces: Pieces, form: str, *, watched: bool) -> Iterator[bytes]:
+    if form == "csv":
+        from runstone.cli.tables import csv_text, table_of
+        from runstone.drawing.lettering import showable
+
+        for part in csv_text(table_of(pieces)):
+            yield "\n".join(map(showable, part.decode().split("\n"))).encode() if watched else part
+        return
+    from runstone.cli.json_text import harmless, json_text
+
+    for part in json_text(pieces, pretty=watched):
+        yield harmless(part) if watched else part
+
+
+def _tell(pieces: Pieces, *, trust: bool) -> None:
+    """What the output does not show, on standard error."""
+    found: list[Any] = []
+    total = 1
+    for length in pieces.shape:
+        total *= length
+    of = f" of {total:,} elements"
+    if pieces.failed:
+        found.append(f"{pieces.failed:,}{of} failed and have no value")
+    if pieces.missing:
+        found.append(f"{pieces.missing:,}{of} were not recorded, or their values are gone")
+    if pieces.unopened and not trust:
+        what = "the value is a pickle" if pieces.axes is None else f"{pieces.unopened:,}{of} are pickles"
+        found.append(f"{what}, shown by preview; --trust opens it, which runs code from the folder")
+    for note in found:
+        click.echo(f"runstone: {note}", err=True)

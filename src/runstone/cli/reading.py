@@ -1,0 +1,29 @@
+"""The run that a command is about, and what to say if it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runstone.errors import FolderError, FormatTooNew, RunNotFound
+from runstone.folder.resolve import resolve
+
+
+@contextmanager
+def reading(run: str) -> Iterator[str]:
+    """The folder of RUN, for as long as it is read.
+
+    Raises RunNotFound if there is none, and FolderError, naming the folder, for what is damaged or forbidden.
+    """
+    folder = resolve(run)
+    try:
+        yield folder
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
+    except FormatTooNew:
+        raise
+    except FolderError as error:
+        known = str(error)
+        raise type(error)(known if folder in known else f"{folder}: {known}") from error
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be read: {(error.strerror or str(error)).lower()}") from error

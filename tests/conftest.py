@@ -1,0 +1,13 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# A desk that is busy with other things is no reason for a property to fail. Where CI is set, hypothesis brings a
+# profile of its own that says the same and always tries the same examples.
+if "CI" not in os.environ:
+    settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("desk")
