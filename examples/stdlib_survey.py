@@ -205,7 +205,7 @@ The report and the plot:
 
 The record of this run, and one of its outputs:
   {runstone} show {folder}
-  {runstone} output {folder} totals""")
+  {runstone} output {folder} unparsable""")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_the_first_words_are_how_to_follow_and_the_last_where_to_look(
     lines = answer.stdout.splitlines()
     assert lines[0] == "Follow this run from a second terminal:"
     assert lines[2].endswith(f"runstone watch {FOLDER}")
-    assert lines[-1].endswith(f"runstone output {FOLDER} totals")
+    assert lines[-1].endswith(f"runstone output {FOLDER} unparsable")
     said = [line.strip() for line in lines if line.startswith("  runs/")]
     assert [Path(path).name for path in said] == ["report.md", "complexity.svg"]
     assert all((place / path).is_file() for path in said)

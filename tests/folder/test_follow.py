@@ -17,6 +17,7 @@ from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.folder import clock, layout, writer
 from runstone.folder.follow import follow
+from runstone.folder.takeover import take_over
 from tests import samples
 
 
@@ -138,8 +139,6 @@ def test_the_next_epoch_is_followed_too(begun: writer.RunWriter) -> None:
     assert next(following)["epoch"] == 1
     begun.close()
     begun_file = os.stat(f"{begun.folder}/{layout.journal(1)}")
-    from runstone.folder.takeover import take_over
-
     taken = take_over(begun.folder, unproven=True)
     assert next(following)["epoch"] == 2
     assert begun_file.st_size == os.stat(f"{begun.folder}/{layout.journal(1)}").st_size

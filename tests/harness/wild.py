@@ -102,6 +102,7 @@ def _close_everything(number: int) -> int:
     # what the run would write now would go into whatever gets the same number
     for each in range(12):
         os.open(_place / f"mine-{each}", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    watch_with(str(_place / "oracle"))
     return number
 
 

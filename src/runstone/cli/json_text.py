@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +16,6 @@ from runstone.folder.preview import preview
 
 _BATCH = 4096
 _TABLES = (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table"))
-# What may stand in a JSON string and command a terminal or turn the text around it.
-_COMMANDING = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def json_text(pieces: Pieces, *, pretty: bool) -> Iterator[bytes]:
@@ -115,8 +112,3 @@ def _plain(value: Any) -> Any:
 
 def _key(key: Any) -> str:
     return key if isinstance(key, str) else str(key)
-
-
-def harmless(text: bytes) -> bytes:
-    """The same JSON, in which nothing can command the terminal it is shown on."""
-    return _COMMANDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()

@@ -108,7 +108,8 @@ def _text(pieces: Pieces, form: str, *, watched: bool) -> Iterator[bytes]:
         for part in csv_text(table_of(pieces)):
             yield "\n".join(map(showable, part.decode().split("\n"))).encode() if watched else part
         return
-    from runstone.cli.json_text import harmless, json_text
+    from runstone.cli.json_text import json_text
+    from runstone.cli.printing import harmless
 
     for part in json_text(pieces, pretty=watched):
         yield harmless(part) if watched else part

@@ -13,5 +13,15 @@ def print_json(value: Any, *, pretty: bool = False) -> None:
     data = msgspec.json.encode(value)
     if pretty:
         data = msgspec.json.format(data, indent=2)
-    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.write((harmless(data) if sys.stdout.isatty() else data) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def harmless(text: bytes) -> bytes:
+    """The same JSON, in which nothing can command the terminal it is shown on, or turn the text around it."""
+    import re
+
+    def escaped(found: re.Match[str]) -> str:
+        return f"\\u{ord(found[0]):04x}"
+
+    return re.sub("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]", escaped, text.decode()).encode()

@@ -100,6 +100,14 @@ def append_all(descriptor: int, buffers: Sequence[bytes | memoryview], path: str
         raise refused(error, path) from error
 
 
+def close(descriptor: int) -> None:
+    """Let go of a file; user code may have done so already."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
+
+
 def cut(descriptor: int, length: int, path: str) -> None:
     """Take a half-written record off the end of a file that only this process writes."""
     try:

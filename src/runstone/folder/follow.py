@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from runstone.folder import layout, observe
+from runstone.folder.look import Look
 
 # A change of the journal is noticed this soon; everything else at the next interval.
 _GLANCE_SECONDS = 0.02
@@ -22,20 +22,21 @@ def follow(folder: str, *, interval: float, timeout: float | None) -> Iterator[d
     deadline = None if timeout is None else time.monotonic() + timeout
     last: dict[str, Any] | None = None
     while True:
+        # before the status: what is recorded after this is a change, also while the caller has it in hand
+        before = _journals(folder)
         status = observe.status(folder)
         if status != last:
             yield status
             last = status
         if status["status"] in _ENDS:
             return
-        if not _wait(folder, interval, deadline):
+        if not _wait(folder, before, interval, deadline):
             return
 
 
-def _wait(folder: str, interval: float, deadline: float | None) -> bool:
-    """Wait for the next change or the interval; False once the deadline has passed."""
+def _wait(folder: str, before: tuple[int, int], interval: float, deadline: float | None) -> bool:
+    """Wait for the journals to be others than `before`, or the interval; False once the deadline has passed."""
     begun = time.monotonic()
-    before = _journals(folder)
     while True:
         now = time.monotonic()
         if deadline is not None and now >= deadline:
@@ -49,8 +50,9 @@ def _wait(folder: str, interval: float, deadline: float | None) -> bool:
 def _journals(folder: str) -> tuple[int, int]:
     """How long the newest journal is; changes with every event."""
     try:
-        names = os.listdir(f"{folder}/{layout.JOURNAL}")
-        newest = max((layout.journal_epoch(name) or 0 for name in names), default=0)
-        return newest, os.stat(f"{folder}/{layout.journal(newest)}").st_size
+        with Look(folder) as look:
+            newest = max((layout.journal_epoch(name) or 0 for name in look.names(layout.JOURNAL)), default=0)
+            found = look.stat(layout.journal(newest))
     except OSError:
         return 0, 0
+    return newest, -1 if found is None else found.st_size

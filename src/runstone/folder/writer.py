@@ -257,7 +257,7 @@ class RunWriter:
         name = os.path.relpath(file.path, self.folder)
         self._known[name] = checkpoints.FileMark(path=name, offset=file.size, crc=checkpoints.mark(file.tail))
         self._dirty_files.pop(file.path, None)
-        os.close(file.descriptor)
+        disk.close(file.descriptor)
 
     # the pulse
 
@@ -366,7 +366,7 @@ class RunWriter:
         with self._sync_lock, self.lock:
             self._closed = True
             for file in (self._journal, *self._packs.values()):
-                os.close(file.descriptor)
+                disk.close(file.descriptor)
             self._packs.clear()
             self._dirty_files.clear()
             self._dirty_folders.clear()
