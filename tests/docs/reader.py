@@ -64,8 +64,6 @@ class Reader:
         return None
 
     def _do(self, fence: Fence, output: str | None) -> None:
-        if fence.note is not None and fence.note.startswith("not executed"):
-            return
         if fence.file is not None:
             (self.home / fence.file).write_text(fence.text)
         elif fence.language == "python":
@@ -82,7 +80,8 @@ class Reader:
     def _execute(self, fence: Fence) -> str:
         stream = io.StringIO()
         place = f"{self.page.path.name}:{fence.line}"
-        code = compile("\n" * fence.line + fence.text, place, "exec")
+        # Without what this module imports from __future__: the reader's prompt has none of it.
+        code = compile("\n" * fence.line + fence.text, place, "exec", dont_inherit=True)
         with contextlib.redirect_stdout(stream):
             try:
                 exec(code, self._main.__dict__)

@@ -20,12 +20,14 @@ from tests.harness.nursery import ROOT, Child, state_of
 from tests.harness.scene import COMMAND, Scene, command
 
 
-
 def unshare(*more: str) -> tuple[str, ...]:
     """The command that starts another in a pid namespace of its own, as far as this user may; skips where nobody may."""
     for user in ((), ("--user", "--map-root-user")):
         prefix = ("unshare", *user, "--pid", "--fork", *more)
-        if shutil.which("unshare") and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+        ):
             return prefix
     pytest.skip("this user may not make pid namespaces")
 

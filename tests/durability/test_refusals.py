@@ -39,7 +39,9 @@ def judged(scene: Scene, answer: dict[str, Any]) -> list[str]:
         wrong.append(f"the records are not numbered without a gap: {ground.seqs}")
     called = verdict.executed(scene.oracle)
     for name, elements in ground.elements.items():
-        wrong += [f"{name}[{n}] was not executed" for n, how in elements.items() if how == "ok" and not called[name, n, how]]
+        wrong += [
+            f"{name}[{n}] was not executed" for n, how in elements.items() if how == "ok" and not called[name, n, how]
+        ]
     if answer.get("error") and ground.ended not in (None, "crashed", "failed", "degraded"):
         wrong.append(f"the run raised {answer['error']}, and is recorded as {ground.ended}")
     if ground.ended == "crashed" and ground.events("run.ended")[0].fields.get("reason") != "storage":
@@ -145,7 +147,9 @@ def test_of_several_runs_that_begin_in_one_folder_one_does(scene: Scene) -> None
     for _ in range(5):
         children = [scene.spawn() for _ in range(6)]
         answers = [child.answer() for child in children]
-        assert sorted(answer.get("status", answer.get("error")) for answer in answers) == ["InputError"] * 5 + ["degraded"]
+        assert sorted(answer.get("status", answer.get("error")) for answer in answers) == ["InputError"] * 5 + [
+            "degraded"
+        ]
         assert all("there is a run in" in answer["message"] for answer in answers if "error" in answer)
         assert scene.status()["status"] == "degraded"
         scene.clear()

@@ -137,7 +137,9 @@ def stop_and_take_over(scene: Scene, point: dict[str, Any], **options: Any) -> l
     wrong += [f"{name} has changed" for name in before if before[name] != after.get(name)]
     now = scene.status()
     alive = ("liveness", "stale", "message")  # nobody gives signs of life for the new epoch here
-    wrong += [f"{key} was {status[key]}, is {now[key]}" for key in status if status[key] != now[key] and key not in alive]
+    wrong += [
+        f"{key} was {status[key]}, is {now[key]}" for key in status if status[key] != now[key] and key not in alive
+    ]
     seqs = Ground(scene.folder).seqs
     if len(set(seqs)) != len(seqs):
         wrong.append(f"numbers were given twice: {seqs}")
@@ -158,7 +160,9 @@ def test_a_driver_stopped_anywhere_and_taken_over_ends_itself_and_changes_nothin
 
 def test_a_driver_that_does_not_look_for_the_next_epoch_is_noticed(scene: Scene) -> None:
     for call in range(30, len(calls_of(scene)), 7):
-        if stop_and_take_over(scene, {"call": call, "when": "before"}, lease=0.05, without="the look at the next epoch"):
+        if stop_and_take_over(
+            scene, {"call": call, "when": "before"}, lease=0.05, without="the look at the next epoch"
+        ):
             return
         scene.clear()
     pytest.fail("nobody noticed")

@@ -31,7 +31,9 @@ def wild(scene: Scene, what: str, **options: Any) -> dict[str, Any]:
     if (scene.folder / "run.json").exists():
         ground = Ground(scene.folder)
         wrong = verdict.judge_status(scene.status(), ground) + verdict.judge_ends(ground)
-        wrong += [each for each in verdict.judge_records(ground, verdict.executed(scene.oracle)) if "failed" not in each]
+        wrong += [
+            each for each in verdict.judge_records(ground, verdict.executed(scene.oracle)) if "failed" not in each
+        ]
         assert ground.seqs == list(range(1, len(ground.seqs) + 1))
         assert not wrong, wrong
     return answer

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
-import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
-import time
-from fcntl import ioctl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +17,7 @@ from runstone import Pipeline, block
 from runstone.drawing.lettering import cells
 from runstone.engine.bars import ASCII, UNICODE, Line, lines
 from runstone.engine.glance import Glance, Pace, Row
+from tests.terminal import Screen, execute
 
 PIPELINE = """
 import logging, sys, time
@@ -54,84 +50,9 @@ survey = Pipeline("survey", [files, parse, report])
 RUN_IT = "survey.run({'root': 'src'}, run_folder=None)\n"
 
 
-class Screen:
-    """As much of a terminal as is needed to see what remains on it. wrapped: rows that were too long."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.rows: list[str] = [""]
-        self.row = self.column = 0
-        self.wrapped = 0
-
-    def feed(self, text: str) -> Screen:
-        for piece in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|[^\x1b]|\x1b", text):
-            if piece == "\n":
-                self.column = 0
-                self._down()
-            elif piece == "\r":
-                self.column = 0
-            elif (up := re.fullmatch(r"\x1b\[(\d+)A", piece)) is not None:
-                self.row = max(0, self.row - int(up[1]))
-            elif piece == "\x1b[J":
-                self.rows[self.row] = self.rows[self.row][: self.column]
-                del self.rows[self.row + 1 :]
-            elif not piece.startswith("\x1b["):
-                self._put(piece)
-            elif not re.fullmatch(r"\x1b\[([0-9;]*m|\?2026[hl])", piece):
-                raise AssertionError(f"a terminal may not know {piece!r}")
-        return self
-
-    def _down(self) -> None:
-        self.row += 1
-        if self.row == len(self.rows):
-            self.rows.append("")
-
-    def _put(self, letter: str) -> None:
-        if self.column >= self.width:
-            self.wrapped += 1
-            self.column = 0
-            self._down()
-        row = self.rows[self.row].ljust(self.column)
-        self.rows[self.row] = row[: self.column] + letter + row[self.column + 1 :]
-        self.column += 1
-
-    @property
-    def text(self) -> str:
-        return "\n".join(row.rstrip() for row in self.rows).rstrip("\n")
-
-
-def in_terminal(
-    script: Path, *, width: int = 80, environment: dict[str, str] | None = None, interrupt_at: str | None = None
-) -> tuple[str, int]:
-    """Run a script whose three streams are a terminal of this width; returns all it wrote there, and its exit code."""
-    controller, terminal = pty.openpty()
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        cwd=script.parent,
-        env={**os.environ, "TERM": "xterm-256color", **(environment or {})},
-        start_new_session=True,
-    )
-    os.close(terminal)
-    written = b""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if select.select([controller], [], [], 1)[0]:
-            try:
-                data = os.read(controller, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            written += data
-            if interrupt_at is not None and interrupt_at.encode() in written:
-                process.send_signal(signal.SIGINT)
-                interrupt_at = None
-    os.close(controller)
-    return written.decode().replace("\r\n", "\n"), process.wait(timeout=60)
+def in_terminal(path: Path, **options: Any) -> tuple[str, int]:
+    """Run a script in a terminal; returns all it wrote there, and its exit code."""
+    return execute([sys.executable, str(path)], path.parent, **options)
 
 
 def plain(written: str) -> str:

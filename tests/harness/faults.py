@@ -118,7 +118,11 @@ def _skip_sync_of(ending: str) -> Callable[[], None]:
         def only_others(original: Callable[..., Any]) -> Callable[..., Any]:
             return lambda *arguments: None if arguments[-1].endswith(ending) else original(*arguments)
 
-        disk.sync, disk.sync_path, disk.sync_folder = only_others(sync), only_others(sync_path), only_others(sync_folder)
+        disk.sync, disk.sync_path, disk.sync_folder = (
+            only_others(sync),
+            only_others(sync_path),
+            only_others(sync_folder),
+        )
 
     return break_it
 

@@ -1,7 +1,7 @@
 """A second reader of run folders, as small as possible and without a line of Runstone's, to hold against the first.
 
-    journal line := JSON of the event, ending in ,"crc":"<8 hex>"} : CRC-32 of the JSON without that field
-    frame        := "RSf1" header_length(u32) payload_length(u64) header_crc(u32) payload_crc(u32) header payload
+journal line := JSON of the event, ending in ,"crc":"<8 hex>"} : CRC-32 of the JSON without that field
+frame        := "RSf1" header_length(u32) payload_length(u64) header_crc(u32) payload_crc(u32) header payload
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class Ground:
             return
         (event,) = (each for each in self.records if each.kind == "run.taken_over" and each.epoch == newest)
         limits = event.fields["files"]
-        self.records = [
-            each for each in self.records if each.epoch == newest or each.stop <= limits.get(each.file, 0)
-        ]
+        self.records = [each for each in self.records if each.epoch == newest or each.stop <= limits.get(each.file, 0)]
 
     # what it adds up to
 

@@ -148,8 +148,12 @@ def states(crash: Crash, dice: random.Random, samples: int) -> Iterator[After]:
     unsynced = [file for file, found in crash.files.items() if found.durable != found.whole]
     for file in unsynced:
         path = next((os.path.basename(path) for path, number in crash.names.items() if number == file), "an old file")
-        yield _after(crash, dice, f"of unsynced bytes only {path}", {**dict.fromkeys(crash.files, "dropped"), file: "kept"})
-        yield _after(crash, dice, f"all unsynced bytes but {path}", {**dict.fromkeys(crash.files, "kept"), file: "dropped"})
+        yield _after(
+            crash, dice, f"of unsynced bytes only {path}", {**dict.fromkeys(crash.files, "dropped"), file: "kept"}
+        )
+        yield _after(
+            crash, dice, f"all unsynced bytes but {path}", {**dict.fromkeys(crash.files, "kept"), file: "dropped"}
+        )
     checkpoint = {file for path, file in crash.names.items() if path.endswith("/status.json")}
     for fate in _FATES:
         fates = {**dict.fromkeys(crash.files, fate), **dict.fromkeys(checkpoint, "kept")}

@@ -21,6 +21,7 @@ AXIS = [0, 10, 20]
 BULK = 20_000
 _oracle = -1
 _pause = 0.0
+_bulk = BULK
 
 
 def watch_with(path: str) -> None:
@@ -60,7 +61,7 @@ def weight(ballast: list[int]) -> int:
 @block
 def bulk(weight: int) -> bytes:
     ran("bulk")
-    return b"\xb5" * BULK
+    return b"\xb5" * _bulk
 
 
 @block(output=("low", "high"), mapspec="seeds[i] -> low[i], high[i]")
@@ -176,17 +177,18 @@ def live(
     fault: dict[str, Any] | None = None,
     traced: str | None = None,
     slow: float = 0.0,
+    bulk: int = BULK,
     without: str | None = None,
     reboots: bool = False,
 ) -> dict[str, Any]:
     """Run a pipeline in this process, to its end or the process's.
 
     heartbeat, chunk: so short that a small run has many of both. fault: see `faults.arm`. traced: where the trace of
-    everything done to the disk goes. slow: how many seconds every sync takes longer then. without: a protection to take out, see `faults.take_out`. reboots: this process
+    everything done to the disk goes. slow: how many seconds every sync takes longer then. bulk: length of the large value, in bytes. without: a protection to take out, see `faults.take_out`. reboots: this process
     says that it is of another boot of the machine, as all are that wrote before a reboot.
     """
-    global _pause
-    _pause = pause
+    global _pause, _bulk
+    _pause, _bulk = pause, bulk
     watch_with(oracle)
     writer.HEARTBEAT_SECONDS = heartbeat
     collect.CLOSE_ELEMENTS = collect.BATCH = chunk

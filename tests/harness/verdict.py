@@ -108,7 +108,11 @@ def judge_records(ground: Ground, calls: Executed) -> list[str]:
         for number, outcome in elements.items():
             if outcome != "upstream_failed" and not calls[block, number, outcome]:
                 wrong.append(f"{block}[{number}] is recorded as {outcome}, but was not executed")
-    wrong += [f"{call} was executed {count} times" for call, count in calls.items() if count > (2 if call[2] == "failed" else 1)]
+    wrong += [
+        f"{call} was executed {count} times"
+        for call, count in calls.items()
+        if count > (2 if call[2] == "failed" else 1)
+    ]
     return wrong
 
 
@@ -123,9 +127,15 @@ def judge_ends(ground: Ground) -> list[str]:
         if status in ("completed", "degraded"):
             total = (ground.total(name) if info.get("mapspec") else 1) or 0
             if sorted(elements.get(name, {})) != list(range(total)):
-                wrong.append(f"{name} is {status}, but only {sorted(elements.get(name, {}))} of {total} elements verify")
+                wrong.append(
+                    f"{name} is {status}, but only {sorted(elements.get(name, {}))} of {total} elements verify"
+                )
             if not info.get("mapspec"):
-                wrong += [f"{name} is completed, but {each} is not there" for each in info["outputs"] if each not in ground.stored()]
+                wrong += [
+                    f"{name} is completed, but {each} is not there"
+                    for each in info["outputs"]
+                    if each not in ground.stored()
+                ]
     if len(ground.events("run.ended")) > 1:
         wrong.append("the run has two ends")
     wrong += _artifacts(ground)
@@ -133,7 +143,11 @@ def judge_ends(ground: Ground) -> list[str]:
         return wrong
     if ground.ended == "completed" and set(blocks.values()) - {"completed", "condition_failed"}:
         wrong.append(f"the run is completed, but its blocks are {blocks}")
-    wrong += [f"the run has ended, but {name} is {status}" for name, status in blocks.items() if status in ("pending", "running", "retrying", "queued")]
+    wrong += [
+        f"the run has ended, but {name} is {status}"
+        for name, status in blocks.items()
+        if status in ("pending", "running", "retrying", "queued")
+    ]
     last = ground.events("run.ended")[0].seq
     if max(ground.seqs) > last:
         wrong.append("something was recorded after the end of the run")
@@ -251,7 +265,9 @@ def seconds_until_synced(steps: Sequence[Step], folder: Path) -> list[float]:
     found = []
     for number, step in enumerate(steps):
         if step.kind == "write" and step.path.startswith(f"{folder}/") and step.path.endswith((".jsonl", ".pack")):
-            syncs = (later.at for later in steps if later.kind == "sync" and later.file == step.file and later.begun > number)
+            syncs = (
+                later.at for later in steps if later.kind == "sync" and later.file == step.file and later.begun > number
+            )
             found.append(next(syncs, float("inf")) - step.at)
     return found
 

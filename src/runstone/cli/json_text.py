@@ -89,6 +89,9 @@ def _foreign(value: Any) -> Any:
             return plain if not isinstance(plain, numpy.generic) else str(plain)
     if isinstance(value, complex):
         return str(value)
+    kind = type(value)
+    if kind.__name__ == "Series" and kind.__module__.partition(".")[0] in ("pandas", "polars"):
+        return value.to_list()
     batches = items(value)
     return preview(value) if batches is None else [item for batch in batches for item in batch]
 

@@ -176,9 +176,11 @@ def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: b
     over as lost.
     """
     state, newest = reading.state, reading.epochs[-1]
+    allowance = scan.Allowance()
 
     def records(name: str, epoch: int) -> list[Record]:
-        result = _scan(look, reading, name, limits if epoch < newest else None, verify_all=verify_all)
+        counting = limits if epoch < newest else None
+        result = _scan(look, reading, name, counting, verify_all=verify_all, allowance=allowance)
         return [] if result is None else result.records
 
     # Journals first, and the names of packs after them: a journal that speaks of the end was not read too early.
@@ -216,7 +218,13 @@ def _packs(look: Look, info: RunInfo) -> dict[int, list[str]]:
 
 
 def _scan(
-    look: Look, reading: Reading, name: str, limits: dict[str, int] | None, *, verify_all: bool
+    look: Look,
+    reading: Reading,
+    name: str,
+    limits: dict[str, int] | None,
+    *,
+    verify_all: bool,
+    allowance: scan.Allowance,
 ) -> scan.Scan | None:
     """The records of one file.
 
@@ -235,7 +243,7 @@ def _scan(
                 stop = start + JOURNAL_LIMIT
             result = scan.scan_journal(descriptor, start, stop)
         else:
-            result = scan.scan_pack(descriptor, start, stop, verify_all=verify_all)
+            result = scan.scan_pack(descriptor, start, stop, verify_all=verify_all, allowance=allowance)
     except OSError as error:
         reading.notes.append(f"{name} cannot be read: {error.strerror}")
         return None

@@ -17,6 +17,9 @@ TAIL_VERIFIED = 4 * 1024 * 1024
 """Values are checked against their checksum in the last bytes of a pack only, where an unsynced write may be damaged;
 whoever loads or takes over checks all."""
 
+LARGE_VERIFIED = 64 * 1024 * 1024
+"""Of single values longer than that, which reach into the last bytes of a pack, so much in all is checked as well."""
+
 PATIENCE = 64 * 1024 * 1024
 """How many bytes of damage are searched for the next record; what lies behind more of it counts as lost."""
 
@@ -24,6 +27,18 @@ _PLACE = 256 * 1024
 _LINE = 1024
 """What each damaged place in a pack, and each line of a journal, takes of that patience, however near the next record
 seems: it may be made to seem so."""
+
+
+class Allowance(msgspec.Struct):
+    """How many bytes of large values a reader may still check, over all packs of a run."""
+
+    left: int = LARGE_VERIFIED
+
+    def grants(self, length: int) -> bool:
+        """Whether so many may be; if so they are taken."""
+        granted = length <= self.left
+        self.left -= length if granted else 0
+        return granted
 
 
 class Scan(msgspec.Struct, kw_only=True):
@@ -66,16 +81,30 @@ def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
     return scan
 
 
-def scan_pack(descriptor: int, start: int, stop: int, *, verify_all: bool = False) -> Scan:
+def scan_pack(
+    descriptor: int, start: int, stop: int, *, verify_all: bool = False, allowance: Allowance | None = None
+) -> Scan:
     """The chunks between two offsets, without frames whose header or, where checked, values are broken."""
     scan = Scan(records=[], end=start)
-    for frame in frames(descriptor, start, stop, verify_from=start if verify_all else stop - TAIL_VERIFIED, scan=scan):
+    verify_from = start if verify_all else stop - TAIL_VERIFIED
+    for frame in frames(descriptor, start, stop, verify_from=verify_from, scan=scan, allowance=allowance):
         scan.records.append(frame.chunk)
     return scan
 
 
-def frames(descriptor: int, start: int, stop: int, *, verify_from: int, scan: Scan | None = None) -> list[Frame]:
-    """The frames between two offsets; values of those that start behind `verify_from` are checked."""
+def frames(
+    descriptor: int,
+    start: int,
+    stop: int,
+    *,
+    verify_from: int,
+    scan: Scan | None = None,
+    allowance: Allowance | None = None,
+) -> list[Frame]:
+    """The frames between two offsets.
+
+    Values of those that start behind `verify_from` are checked, and of one that ends there, if the allowance grants it.
+    """
     found: list[Frame] = []
     scan = scan or Scan(records=[], end=start)
     window, base, at, size = b"", start, 0, stop
@@ -104,7 +133,10 @@ def frames(descriptor: int, start: int, stop: int, *, verify_from: int, scan: Sc
         if frame.stop > stop:
             # Torn, or still being written. Its values may hold anything, also what looks like a frame.
             break
-        if frame.start >= verify_from and (
+        checked = frame.start >= verify_from or (
+            frame.stop > verify_from and allowance is not None and allowance.grants(frame.stop - frame.start)
+        )
+        if checked and (
             crc32(window[frame.payload - base : frame.stop - base]) != frame.payload_crc
             if frame.stop - base <= len(window)
             else not _values_valid(descriptor, frame)
