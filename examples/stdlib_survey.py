@@ -42,6 +42,8 @@ def files(root: str = STDLIB, limit: int = 0) -> list[str]:
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if name not in OTHERS]
         found += [Path(folder, name).relative_to(root).as_posix() for name in names if name.endswith(".py")]
+    if not found:
+        raise FileNotFoundError(f"there are no Python files in {root}")
     found.sort()
     broken = [path for path in found if Path(path).name.startswith("bad") and not _is_python(Path(root, path))]
     chosen = found[:: ceil(len(found) / limit)] if limit > 0 else found

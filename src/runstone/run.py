@@ -164,9 +164,11 @@ class Run:
     def explain(self) -> str:
         """How it ended and where to look, in a few words; what `RunFailed` says."""
         state = self._source.look()
-        said = [f"run {self.id[:8]} of {self.pipeline!r} ended {self.status}"]
-        if self.error:
-            said.append(f": {self.error}")
+        verb = "ended" if state.done or self.status == "crashed" else "is"
+        said = [f"run {self.id[:8]} of {self.pipeline!r} {verb} {self.status}"]
+        why = self.error or ("" if state.done else self.status_object()["message"])
+        if why:
+            said.append(f": {why}")
         if state.error_count > 1:
             said.append(f" (and {state.error_count - 1:,} more errors)")
         if self.run_folder:

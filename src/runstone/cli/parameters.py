@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def read_parameters(pipeline: Pipeline, pairs: Sequence[str], file: str | None) -> dict[str, Any]:
     """What the user gave; `-p` wins over the file. Raises click.UsageError."""
-    given: dict[str, Any] = _from_file(file) if file else {}
+    given: dict[str, Any] = {}
+    for name, value in (_from_file(file) if file else {}).items():
+        given[name] = _fitted(pipeline, name, value)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
@@ -65,6 +67,16 @@ def _convert(pipeline: Pipeline, name: str, text: str) -> Any:
         shown = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
         raise click.UsageError(f"-p {name}={text}: {text!r} is not of type {shown or annotation}")
     return _guess(text)
+
+
+def _fitted(pipeline: Pipeline, name: str, value: Any) -> Any:
+    """A value from a file, which has fewer types than annotations have."""
+    if isinstance(value, str):
+        parameter = pipeline.graph.run_parameters.get(name)
+        # a text in a file is meant as text, unless an annotation says otherwise
+        plain = parameter is None or parameter.annotation in (str, Any) or isinstance(parameter.annotation, str)
+        return value if plain else _convert(pipeline, name, value)
+    return value
 
 
 def _known(annotation: Any) -> bool:

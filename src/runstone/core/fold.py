@@ -86,8 +86,16 @@ class ErrorSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
     message: str
     at: str
     element: int | None = None
+    index: list[int] | None = None
     attempt: int = 1
     reason: Reason | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it happened, as the user would write it: `parse[3]`."""
+        if self.element is None:
+            return self.block or ""
+        return f"{self.block}[{', '.join(map(str, self.index or [self.element]))}]"
 
 
 class ArtifactSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -355,6 +363,7 @@ def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
             ErrorSummary(
                 block=event.block,
                 element=event.element,
+                index=event.index[:32] if event.index else None,
                 attempt=event.attempt,
                 type=event.type[:MESSAGE_KEPT],
                 message=event.message[:MESSAGE_KEPT],

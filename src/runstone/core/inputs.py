@@ -53,6 +53,8 @@ def _flat(graph: Graph, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in params.items():
         if not isinstance(name, str):
             raise InputError(f"the parameters of a run have names; {name!r} is not text")
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise InputError(f"{name!r} cannot be the name of a parameter: it is not text that can be written")
         if name in scopes and name not in known and isinstance(value, Mapping):
             for inner, inner_value in value.items():
                 yield f"{name}.{inner}", inner_value

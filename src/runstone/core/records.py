@@ -49,8 +49,12 @@ class BlockInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     takes_extra: bool = False
     loader: str | None = None
     code: dict[str, str] = {}
-    settings: dict[str, Any] = {}
     doc: str = ""
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether it is called once for each element, and not just once."""
+        return self.mapspec is not None and not self.mapspec.lstrip().startswith("...")
 
 
 class ParamInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -218,6 +218,11 @@ def _unknown_setting(level: Level, owner: str, name: str) -> str:
     return f"{owner}: there is no setting {name!r}; {hint}"
 
 
+def _is_text(value: str) -> bool:
+    """Whether it can be written at all: lone surrogates cannot."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -296,7 +301,7 @@ def _read_tags(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         raise SettingError(f"tags={value!r}: give a list of texts, such as [{value!r}]")
     tags = tuple(value) if isinstance(value, Iterable) else ()
-    if not isinstance(value, Iterable) or not all(isinstance(tag, str) and tag for tag in tags):
+    if not isinstance(value, Iterable) or not all(isinstance(tag, str) and tag and _is_text(tag) for tag in tags):
         raise SettingError(f"tags={value!r}: give a list of texts")
     return tuple(dict.fromkeys(tags))
 

@@ -32,18 +32,20 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What the observer adds to the fold.
 
     source: heartbeat, journal, disk_heuristic or ledger. heuristic: the status to show when there is no fold.
+    alive: the driver's process is proven to be there, however silent. copied: it writes to another folder than this.
     missing: files that the fold counts on and that are not on disk as it says. notes: sentences for the message.
-    seconds_since_start: None unless the run has started and not ended.
+    duration_seconds: from start to end, None unless the run has ended.
     """
 
     liveness: Liveness
     source: str
     run_folder: str | None
     heuristic: str | None = None
+    alive: bool = False
+    copied: bool = False
     missing: list[str] = []
     notes: list[str] = []
     duration_seconds: float | None = None
-    last_modified: str | None = None
 
 
 _NOBODY = Observation(liveness=Liveness.LIVE, source="journal", run_folder=None)
@@ -98,7 +100,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "sla": None,
         "cancel_requested_at": state.cancel_requested_at,
         "progress_fraction": sum(fractions) / len(fractions) if fractions else None,
-        "progress": _progress(state),
+        "progress": _progress(info, state),
         "blocks": _block_counts(state),
         "outputs": outputs,
         "errors": [_error(error) for error in state.errors],
@@ -114,7 +116,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "all_complete": all_complete,
         "n_outputs": expected,
         "n_outputs_completed": complete,
-        "last_modified": observation.last_modified or state.updated_at or info.created_at,
+        "last_modified": state.updated_at or info.created_at,
     }
 
 
@@ -193,11 +195,14 @@ def _output_progress(block: BlockState, there: int, total: int | None, *, heuris
     return min(1.0, ended / total)
 
 
-def _progress(state: RunState) -> dict[str, Any]:
+def _progress(info: RunInfo, state: RunState) -> dict[str, Any]:
     done = failed = 0
     total: int | None = 0
-    for block in state.blocks.values():
-        mine = block.total if block.shape is not None else 1
+    for described in info.blocks:
+        block = state.blocks[described.name]
+        # how many elements a mapped block has is known when it starts; one that never started counts as one
+        unknown = block.shape is None and described.is_mapped and block.status not in BLOCK_DONE
+        mine = None if unknown else block.total if block.shape is not None else 1
         if block.status in BLOCK_DONE and block.shape is None:
             done += 1
         else:
@@ -218,6 +223,7 @@ def _error(error: ErrorSummary) -> dict[str, Any]:
     return {
         "block": error.block,
         "element": error.element,
+        "index": error.index,
         "attempt": error.attempt,
         "type": error.type,
         "message": error.message,
@@ -245,7 +251,7 @@ def _message(
             "what was recorded is kept"
         )
     elif observation.liveness is Liveness.LOST and not state.done and observation.heuristic is None:
-        sentences.append("no sign of life from its process; whether it is dead cannot be proven from here")
+        sentences.append(_silence(state, observation))
     if state.message:
         sentences.append(state.message)
     missing = _missing(info, state, observation, outputs)
@@ -253,6 +259,14 @@ def _message(
         sentences.append(missing)
     sentences.extend(observation.notes)
     return "; ".join(sentences)
+
+
+def _silence(state: RunState, observation: Observation) -> str:
+    if observation.copied:
+        return "this folder is a copy: the process that wrote the original does not write here"
+    if observation.alive and state.driver is not None:
+        return f"its process (pid {state.driver.pid}) is there, but has given no sign of life for a while"
+    return "no sign of life from its process; whether it is dead cannot be proven from here"
 
 
 def _missing(

@@ -57,7 +57,13 @@ class RunHandle(Generic[T]):
 
         Raises what `Pipeline.run` raises, and TimeoutError after `timeout` seconds.
         """
-        if not self._ended.wait(timeout):
+        try:
+            ended = self._ended.wait(timeout)
+        except KeyboardInterrupt:
+            # Ctrl-C reaches only the main thread, and the program would not end before the run does
+            self.cancel()
+            raise
+        if not ended:
             raise TimeoutError(f"run {self.run_id[:8]} has not ended after {timeout} seconds")
         if self._error is not None:
             raise self._error
@@ -98,8 +104,11 @@ class RunHandle(Generic[T]):
             self._ended.set()
             waiting, self._waiting = self._waiting, []
         for loop, future in waiting:
-            if not loop.is_closed():
+            try:
                 loop.call_soon_threadsafe(_resolve, future)
+            except RuntimeError:
+                # the loop was closed: nobody waits there any more
+                continue
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from runstone.core import events as ev
 from runstone.core.calls import CallPlan
 from runstone.core.reasons import Reason
@@ -13,6 +15,10 @@ from runstone.engine import failures
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import InputError
 from runstone.folder.preview import preview
+
+
+PARAMS_LIMIT = 16_000
+"""Bytes of JSON for the arguments of a failed call, which must fit a line of the journal together with the error."""
 
 
 class InvalidOutput(InputError):
@@ -55,7 +61,15 @@ def _previews(plan: CallPlan | None, element: int) -> dict[str, Any]:
     except Exception:
         # the arguments themselves were what could not be made
         return {}
-    return {name: preview(value) for name, value in list(arguments.items())[:20]}
+    found: dict[str, Any] = {}
+    room = PARAMS_LIMIT
+    for name, value in list(arguments.items())[:20]:
+        shown = preview(value)
+        room -= len(msgspec.json.encode(shown))
+        if room < 0:
+            break
+        found[name] = shown
+    return found
 
 
 def ended_by(work: Work, error: BaseException, reason: Reason, plan: CallPlan | None = None) -> BlockEnd:

@@ -16,8 +16,9 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # whose names are known without their module
 _NEARBY = frozenset({"builtins", "__main__", "runstone.errors"})
 
-MESSAGE_LIMIT = 4_000
+MESSAGE_LIMIT = 8_000
 TRACEBACK_LIMIT = 24_000
+"""In bytes of JSON, where a control character takes six: an event must fit a line of the journal."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -50,18 +51,27 @@ def describe(error: BaseException, *, traceback: bool = True) -> Failure:
         message = str(error)
     except Exception as broken:
         message = f"<its message cannot be shown: {type(broken).__name__}>"
-    message = cut(clean(message), MESSAGE_LIMIT)
+    message = _kept(clean(message), MESSAGE_LIMIT)
     if not traceback:
         return Failure(name, message, "")
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
-    chained = error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__)
-    if chained or hasattr(error, "__notes__") or isinstance(error, (SyntaxError, BaseExceptionGroup)):
+    if _has_more(error):
         text = _full(error, trace)
     else:
         text = f"Traceback (most recent call last):\n{_stack(trace)}{name}{': ' if message else ''}{message}\n"
-    return Failure(name, message, cut(clean(text), TRACEBACK_LIMIT))
+    return Failure(name, message, _kept(clean(text), TRACEBACK_LIMIT))
+
+
+def _has_more(error: BaseException) -> bool:
+    """Whether there is more to tell than a stack and a message."""
+    try:
+        chained = error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__)
+        return chained or hasattr(error, "__notes__") or isinstance(error, (SyntaxError, BaseExceptionGroup))
+    except Exception:
+        # an exception may define these itself, and raise
+        return False
 
 
 def _stack(trace: TracebackType | None) -> str:
@@ -106,6 +116,13 @@ def clean(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         return text.encode(errors="backslashreplace").decode()
+    return text
+
+
+def _kept(text: str, limit: int) -> str:
+    text = cut(text, limit)
+    while 6 * len(text) > limit and (size := len(msgspec.json.encode(text))) > limit:
+        text = cut(text, max(100, len(text) * limit // size - 60))
     return text
 
 

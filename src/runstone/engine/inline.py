@@ -15,7 +15,7 @@ from runstone.engine import context
 from runstone.engine.errors import check_several, ended_by, raised
 from runstone.engine.mapped import run_mapped
 from runstone.engine.work import BlockEnd, Work
-from runstone.errors import FailedElement, InputError, NotStorable
+from runstone.errors import InputError, NotStorable
 
 
 def run(work: Work) -> BlockEnd | None:
@@ -29,11 +29,15 @@ def run(work: Work) -> BlockEnd | None:
         return refusal
     try:
         if work.block.graph_block().is_mapped:
-            return run_mapped(work, _plan(work))
-        arguments, keywords = _arguments(work)
-    except (InputError, FailedElement) as error:
+            plan = _plan(work)
+        else:
+            arguments, keywords = _arguments(work)
+    except Exception as error:
+        # values that cannot be put together; asking them may also run code of theirs
         recorder.event(ev.BlockStarted, block=name)
         return ended_by(work, error, Reason.EXCEPTION)
+    if work.block.graph_block().is_mapped:
+        return run_mapped(work, plan)
     return _run_once(work, arguments, keywords)
 
 
@@ -85,7 +89,9 @@ def _condition(work: Work) -> BlockEnd | None:
         arguments = next(iter(plan.arguments(range(1))))
         if plan.function(*arguments):
             return None
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return ended_by(work, error, Reason.CONDITION_ERROR)
     return BlockEnd(
         status=BlockStatus.CONDITION_FAILED, reason=Reason.CONDITION_FALSE, message="its condition was false"

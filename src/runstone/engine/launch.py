@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
+from runstone.engine.failures import clean
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import FolderError, InputError, SettingError
@@ -81,6 +83,9 @@ def launch(
     """Check everything, make the folder, record the start. Raises InputError, SettingError, StorageError."""
     if show_progress not in (None, True, False, "headless"):
         raise SettingError(f"show_progress={show_progress!r}: write True, False, 'headless' or leave it out")
+    for name in settings:
+        if name in pipeline.graph.run_parameters:
+            raise InputError(f"parameters are given as a dict: write run({{{name!r}: ...}}), not run({name}=...)")
     own = read_settings(Level.RUN, "this run", settings)
     whole = resolve_run(own, pipeline.settings)
     values = check_inputs(pipeline.graph, params)
@@ -194,10 +199,10 @@ def _user() -> str:
 def started_by() -> StartedBy:
     """How this process was started, by whom and where."""
     return StartedBy(
-        command=" ".join(sys.argv)[:2000].encode(errors="replace").decode(),
-        user=_user(),
-        host=identity.host(),
-        cwd=os.getcwd(),
+        command=clean(shlex.join(sys.argv)[:2000]),
+        user=clean(_user()),
+        host=clean(identity.host()),
+        cwd=clean(os.getcwd()),
         python=f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
         runstone=VERSION,
     )

@@ -171,6 +171,8 @@ def _end(
     elif state.upstream_failed:
         message = f"{state.upstream_failed:,} of {plan.count:,} elements were not called, as others before them failed"
     if status in (BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED):
+        if work.values.kept and state.ended == plan.count:
+            _keep(work, plan, *collector.all_cells(marks))
         return BlockEnd(status=status, reason=reason, message=message, error=first_error)
     try:
         shapes = _keep(work, plan, *collector.all_cells(marks))

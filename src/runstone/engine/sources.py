@@ -15,7 +15,7 @@ from runstone.engine.record import Recorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.engine.reproduce import call_again
 from runstone.engine.work import Values
-from runstone.errors import RunError
+from runstone.errors import FolderError, RunError
 from runstone.folder import observe, read
 from runstone.folder.load import Loader, StoredArray
 from runstone.folder.observe import duration
@@ -35,7 +35,11 @@ class Lazy(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             if name not in self._names:
-                raise KeyError(f"{name!r} is not one of the {self._what}: {', '.join(self._names) or 'none'}")
+                from difflib import get_close_matches
+
+                close = get_close_matches(str(name), self._names, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._names) or 'none'}"
+                raise KeyError(f"{name!r} is not one of the {self._what}; {hint}")
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
@@ -158,10 +162,11 @@ class MemorySource:
         return dict(self._values.params)
 
     def outputs(self) -> Mapping[str, Any]:
-        made = [name for name in self.info.outputs if name in self._values]
-        return Lazy(made, self._output, "outputs of this run")
+        return Lazy(list(self.info.outputs), self._output, "outputs of this run")
 
     def _output(self, name: str) -> Any:
+        if name not in self._values:
+            raise FolderError(f"output {name!r} has no value: its block has not made it")
         value = self._values[name]
         return value.whole(Form.LIST) if isinstance(value, MappedArray) else value
 

@@ -7,12 +7,17 @@ import secrets
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
+
 from runstone.core.events import ArtifactSaved
 from runstone.errors import InputError
 from runstone.folder import disk, layout
 from runstone.folder.writer import RunWriter
 
 _PIECE = 1024 * 1024
+
+ABOUT_LIMIT = 48 * 1024
+"""Bytes of JSON for what is said about a file: it must fit a line of the journal."""
 
 _TYPES = {"image": "image", "text": "text", "audio": "audio", "video": "video"}
 _BY_ENDING = {
@@ -46,11 +51,12 @@ def save(
 ) -> ArtifactSaved:
     """Copy a file into the run and record it. The original is left as it is.
 
-    Raises InputError if there is no such file or the name is none.
+    Raises InputError if there is no such file, the name is none, or what is said about it cannot be kept.
     """
     shown = name or os.path.basename(source)
     if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
         raise InputError(f"artifact name {shown!r} cannot be a file name; give name='...'")
+    _check_about(source, [shown, artifact_type, content_type, metadata])
     writer.check()
     folder = f"{writer.folder}/{layout.ARTIFACTS}"
     with _opened(source) as reader:
@@ -83,6 +89,19 @@ def save(
         element=element,
         metadata=metadata or {},
     )
+
+
+def _check_about(source: str, about: list[Any]) -> None:
+    """Before anything is copied: all this must fit an event."""
+    try:
+        size = len(msgspec.json.encode(about))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"artifact({source!r}): name, types and metadata must be what JSON takes: {error}") from error
+    if size > ABOUT_LIMIT:
+        raise InputError(
+            f"artifact({source!r}): name, types and metadata take {size:,} bytes as JSON, at most {ABOUT_LIMIT:,} fit; "
+            "put the rest into a file of its own"
+        )
 
 
 def _opened(source: str) -> BinaryIO:

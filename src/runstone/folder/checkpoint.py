@@ -13,6 +13,7 @@ import msgspec
 
 from runstone.core.events import FORMAT
 from runstone.core.fold import RunState, is_sound
+from runstone.errors import FolderError
 from runstone.folder.look import Look, read_at
 from runstone.folder.sealed import seal, unseal
 
@@ -79,7 +80,10 @@ def agrees(checkpoint: Checkpoint, look: Look, limits: dict[str, int], newest: i
         limit = limits.get(known.path, known.offset if checkpoint.state.epoch == newest else 0)
         if not 0 <= known.offset <= limit:
             return False
-        descriptor = look.open(known.path)
+        try:
+            descriptor = look.open(known.path)
+        except FolderError:
+            return False
         if descriptor is None:
             return False
         try:

@@ -59,6 +59,8 @@ class Look:
                     if parent is None or last in ("", ".", "..")
                     else os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
                 )
+            except PermissionError as error:
+                raise _denied(name) from error
             except OSError:
                 self._folders[name] = None
         return self._folders[name]
@@ -89,7 +91,10 @@ class Look:
         return found if stat.S_ISREG(found.st_mode) else None
 
     def open(self, relative: str) -> int | None:
-        """A descriptor for a regular file, which the caller closes; None if it is absent or anything else."""
+        """A descriptor for a regular file, which the caller closes; None if it is absent or anything else.
+
+        Raises FolderError if it is there and this user may not read it.
+        """
         try:
             if _BELOW:
                 folder, _, name = relative.rpartition("/")
@@ -101,6 +106,8 @@ class Look:
                 if self._outside(relative):
                     return None
                 descriptor = os.open(os.path.join(self.path, relative), _FILE)
+        except PermissionError as error:
+            raise _denied(relative) from error
         except (OSError, ValueError):
             return None
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -138,6 +145,10 @@ class Look:
                 return sorted(entry.name for entry in islice(entries, NAMES_LIMIT))
         except OSError:
             return []
+
+
+def _denied(relative: str) -> FolderError:
+    return FolderError(f"{relative} cannot be read: permission denied")
 
 
 if hasattr(os, "pread"):

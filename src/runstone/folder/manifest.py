@@ -43,8 +43,7 @@ def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
 def first_error(state: RunState) -> str | None:
     """What went wrong first, in one line; None if nothing did."""
     for error in state.errors:
-        where = error.block if error.element is None else f"{error.block}[{error.element}]"
-        return f"{where}: {error.type}: {error.message}"
+        return f"{error.place}: {error.type}: {error.message}" if error.message else f"{error.place}: {error.type}"
     return state.message or None if state.done and state.status.value not in ("completed", "degraded") else None
 
 

@@ -24,6 +24,8 @@ def observe(reading: read.Reading, path: str) -> dict[str, Any]:
             source=reading.source,
             run_folder=printable(os.path.abspath(path)),
             heuristic=None if heuristic is None else getattr(heuristic, "value", heuristic),
+            alive=reading.gone is False,
+            copied=reading.copied,
             missing=reading.missing,
             notes=reading.notes,
             duration_seconds=duration(state.started_at, state.finished_at, running=state.status not in DONE),

@@ -48,6 +48,7 @@ class Reading(msgspec.Struct, kw_only=True):
     epochs: list[int]
     ends: dict[str, int]
     gone: bool | None = None
+    copied: bool = False
     heartbeat_at: str | None = None
     heartbeat_age: float | None = None
     heuristic: RunStatus | str | None = None
@@ -231,7 +232,11 @@ def _scan(
     limits: how much of each file of a closed epoch counts; None for the newest epoch, which counts as far as it goes.
     """
     start = reading.ends.get(name, 0)
-    descriptor = look.open(name)
+    try:
+        descriptor = look.open(name)
+    except FolderError as error:
+        reading.notes.append(str(error))
+        return None
     if descriptor is None:
         return None
     try:
@@ -293,7 +298,7 @@ def _liveness(look: Look, reading: Reading) -> Liveness:
         return Liveness.GONE
     driver = reading.state.driver
     if driver is not None and reading.gone is None and _is_copy(look, reading):
-        reading.notes.append("this folder is a copy: the process that wrote the original does not write here")
+        reading.copied = True
         return Liveness.LOST
     age = reading.heartbeat_age
     if age is None:

@@ -1,0 +1,112 @@
+"""Every command, used wrongly, and asked for help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runstone.cli.main import invoke
+from tests.cli.command import complaint, make_lab, runstone
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_lab(tmp_path_factory.mktemp("lab"))
+
+
+WRONG_USES = [
+    ["sho"],
+    ["--nope"],
+    ["show"],
+    ["show", "run", "more"],
+    ["show", "run", "--jsn"],
+    ["status"],
+    ["status", "run", "--prety"],
+    ["watch"],
+    ["watch", "run", "--timeout", "x"],
+    ["watch", "run", "--timeout", "-1"],
+    ["watch", "run", "--interval", "0"],
+    ["list-runs", "--max-runs", "x"],
+    ["list-runs", "--max-runs", "-3"],
+    ["list-runs", "a", "b"],
+    ["run"],
+    ["run", "nope.py"],
+    ["run", "lab"],
+    ["run", "lab.py:nope"],
+    ["run", "nomodule:x"],
+    ["run", "lab.py"],
+    ["run", "lab.py", "-p", "n"],
+    ["run", "lab.py", "-p", "n=x", "-p", "ys=[1]"],
+    ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "-p", "m=1"],
+    ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", "run"],
+    ["run", "lab.py", "--params", "nope.json"],
+    ["run", "lab.py", "--params", "lab.py"],
+    ["run", "lab.py", "--bogus"],
+    ["output", "run"],
+    ["output", "run", "nope"],
+    ["output", "run", "xs", "--format", "xml"],
+    ["output", "run", "xs", "-o", ""],
+    ["output", "run", "xs", "-o", "nofolder/x"],
+    ["output", "run", "xs", "-o", "run"],
+    ["output", "run", "blob", "--format", "csv"],
+    ["output", "run", "fit", "--format", "parquet"],
+    ["graph"],
+    ["graph", "nope.py"],
+    ["graph", "lab.py:nope"],
+    ["graph", "lab:"],
+    ["graph", "run", "-o", "graph.png"],
+    ["graph", "run", "-o", "nofolder/graph.svg"],
+    ["completion"],
+    ["completion", "tcsh"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG_USES, ids=" ".join)
+def test_wrong_use_is_one_line_that_says_what_to_do(
+    lab: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(lab.parent)
+    assert invoke(arguments) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert told.err.startswith("runstone: ")
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["sho"], ["output", "run", "cel"], ["run", "lab.py", "-p", "m=1"]])
+def test_a_misspelt_word_gets_a_suggestion(lab: Path, arguments: list[str]) -> None:
+    answer = runstone(*arguments, at=lab.parent)
+    assert answer.returncode == 2
+    assert "did you mean" in complaint(answer) or "it has 'n', 'ys'" in complaint(answer)
+
+
+def test_what_a_users_file_raises_is_shown_from_that_file_on(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import math\nmath.sqrt(-1)\n", encoding="utf-8")
+    for command in ("run", "graph"):
+        answer = runstone(command, "broken.py", at=tmp_path)
+        assert answer.returncode == 2
+        lines = answer.stderr.splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert lines[1].endswith('broken.py", line 2, in <module>')
+        assert lines[-1].startswith("runstone: broken.py cannot be imported: ValueError")
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["status"], ["list-runs"], ["watch"], ["show"], ["output"], ["graph"], ["completion"]]
+)
+def test_help_fits_the_terminal(
+    command: list[str], width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert invoke([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Usage: runstone")
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_complaint_cannot_command_the_terminal(tmp_path: Path) -> None:
+    answer = runstone("show", "./a\x1b[31mb", at=tmp_path)
+    assert answer.returncode == 1
+    assert "\x1b" not in complaint(answer)
