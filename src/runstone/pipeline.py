@@ -13,6 +13,7 @@ from runstone.core.graph import Graph, build_graph
 from runstone.core.records import BlockInfo, ParameterInfo, PipelineInfo
 from runstone.core.settings import Level, OnError, PipelineSettings, RunSettings, Settings, read_settings, resolve
 from runstone.engine import code
+from runstone.engine.failures import clean
 from runstone.engine.launch import AUTO, Auto, launch
 from runstone.errors import PipelineError
 from runstone.run import Run, execute
@@ -140,7 +141,7 @@ class Pipeline:
         pipeline = PipelineInfo(
             name=self.name,
             version=self.settings.version,
-            description=self.description,
+            description=clean(str(self.description)),
             tags=list(self.settings.tags),
             code_ref=code.combined(identities),
         )
@@ -170,5 +171,5 @@ class Pipeline:
             takes_extra=block.takes_extra,
             loader=code.loader(block.function),
             code=identity,
-            doc=((block.function.__doc__ or "").strip().splitlines() or [""])[0],
+            doc=clean((str(block.function.__doc__ or "").strip().splitlines() or [""])[0][:500]),
         )

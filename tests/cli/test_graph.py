@@ -23,9 +23,9 @@ def source(seed: int = 3) -> list[int]:
 def split(source: list[int]) -> tuple:
     return source, source
 
-@block(mapspec="left[i] -> half[i]")
-def halve(left: int) -> int:
-    return left
+@block(mapspec="right[j] -> half[j]")
+def halve(right: int) -> int:
+    return right
 
 @block(mapspec="left[i], half[j] -> grid[i, j]")
 def cross(left: int, half: int) -> int:
@@ -35,7 +35,7 @@ def cross(left: int, half: int) -> int:
 def rows(grid: list[int]) -> int:
     return sum(grid)
 
-def wanted(right, enabled): return enabled
+def wanted(source, enabled): return enabled
 
 @block(when=wanted)
 def extra(row: list[int], **rest) -> int:
@@ -67,7 +67,7 @@ def test_a_pipeline_is_drawn_as_text(lab: Path) -> None:
     assert answer.stdout.startswith("more\n\n")
     assert "seed" in answer.stdout
     assert "int = 3" in answer.stdout
-    assert "left[i] -> half[i]" in answer.stdout
+    assert "right[j] -> half[j]" in answer.stdout
     assert "completed" not in answer.stdout
 
 
@@ -75,7 +75,7 @@ def test_how_values_travel_is_read_from_the_record(lab: Path) -> None:
     found = edges(lab, "more.py:more")
     assert found[("seed", "source", "")] == (False, False)
     assert found[("source", "split", "source")] == (False, False)
-    assert found[("split", "halve", "left")] == (True, False)
+    assert found[("split", "halve", "right")] == (True, False)
     assert found[("halve", "cross", "half")] == (True, False)
     assert found[("cross", "rows", "grid")] == (True, True)
     assert found[("rows", "extra", "row")] == (False, True)
@@ -83,7 +83,7 @@ def test_how_values_travel_is_read_from_the_record(lab: Path) -> None:
 
 def test_what_a_condition_asks_for_is_an_edge_too(lab: Path) -> None:
     found = edges(lab, "more:more")
-    assert found[("split", "extra", "right")] == (False, False)
+    assert found[("source", "extra", "source")] == (False, False)
     assert found[("enabled", "extra", "")] == (False, False)
 
 

@@ -46,13 +46,12 @@ def test_a_value_is_told_much_as_python_writes_it(value: object, words: str) -> 
     assert in_words(preview(value)) == words
 
 
+KEYS = st.sampled_from(["type", "length", "items", "entries", "attributes", "dtypes", "columns", "first", "text"])
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["type", "length", "items", "entries", "attributes", "dtypes", "columns", "first", "text"]), inner
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(ANY_JSON)

@@ -90,6 +90,15 @@ class CallPlan:
         columns = self.columns(numbers)
         return zip(*columns, strict=False) if columns and self.shape else repeat(self._constants(), len(numbers))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether handing out arguments cannot fail: nothing is computed for it, and no code of others is called.
+
+        Otherwise arguments are to be asked for element by element: one that cannot be made would leave those of
+        `arguments` out of step.
+        """
+        return all(argument.column is None or _can_be_cut(argument.column) for argument in self._columns)
+
     def _constants(self) -> tuple[Any, ...]:
         return tuple(argument.value for argument in self._columns)
 

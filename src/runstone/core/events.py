@@ -113,7 +113,7 @@ class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bloc
     """The end of a block; written only after its pack was synced.
 
     values: the outputs that were small enough to live here; the others are in the pack.
-    inner_shape: for outputs with axes that come out of the value, their lengths.
+    inner_shapes: for outputs with axes that come out of the value, their lengths.
     """
 
     block: str

@@ -42,7 +42,7 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
 
     ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
-    recorded: which elements ended, as ranges. end: the length of its pack in the epoch that wrote last.
+    recorded: which elements ended, as ranges.
     """
 
     status: BlockStatus = BlockStatus.PENDING

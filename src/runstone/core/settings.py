@@ -292,7 +292,7 @@ def _read_cache(value: object) -> bool:
 
 
 def _read_version(value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not _is_text(value):
         raise SettingError(f"version={value!r}: give some text, such as '2'")
     return value
 

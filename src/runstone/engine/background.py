@@ -55,7 +55,7 @@ class RunHandle(Generic[T]):
     def result(self, timeout: float | None = None) -> T:
         """Wait for the end and return the run.
 
-        Raises what `Pipeline.run` raises, and TimeoutError after `timeout` seconds.
+        Raises what `Pipeline.run` raises, and TimeoutError after `timeout` seconds. Ctrl-C meanwhile cancels the run.
         """
         try:
             ended = self._ended.wait(timeout)

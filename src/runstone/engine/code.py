@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
 
+from runstone.engine.failures import clean
 from runstone.engine.importing import file_of
 
 UNRESOLVED = "?"
@@ -43,7 +44,8 @@ def loader(function: Callable[..., Any]) -> str | None:
         return None
     path = file_of(module)
     if path is not None:
-        return f"{path}:{name}"
+        # a path that is no text cannot be written down
+        return f"{path}:{name}" if clean(path) == path else None
     return None if module == "__main__" else f"{module}:{name}"
 
 

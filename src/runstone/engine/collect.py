@@ -29,8 +29,9 @@ ERRORS_RECORDED = 1_000
 class Collector:
     """What the elements of one block have given so far.
 
-    numbers: which elements are computed, in order. cells: what they gave; the computing thread appends here. bad: the
-    positions in `cells` of those that failed; appended to *before* the cell is.
+    numbers: which elements are computed, in order. cells: what they gave; the computing thread appends here, and
+    nothing before the end is ever replaced but a value that could not be stored. bad: the positions in `cells` of
+    those that failed.
     refused: the first error of a value that could not be stored, for the computing thread to find.
     """
 
@@ -42,6 +43,7 @@ class Collector:
         self.bad: list[int] = []
         self.retries = 0
         self.errors = 0
+        self._tried_again = 0
         self.refused: NotStorable | None = None
         self._closed = 0
         self._bad_closed = 0
@@ -57,8 +59,18 @@ class Collector:
         """The element that is being computed has failed for good."""
         number = self.numbers[len(self.cells)]
         failed = self._failed(number, error, attempt, reason)
-        self.bad.append(len(self.cells))
-        self.cells.append(failed)
+        with self._lock:
+            self.bad.append(len(self.cells))
+            self.cells.append(failed)
+
+    def tried_again(self, error: BaseException, attempt: int) -> None:
+        """The element that is being computed has failed and gets another attempt."""
+        with self._lock:
+            self.retries += 1
+        self._tried_again += 1
+        number = self.current()
+        if self._tried_again <= ERRORS_RECORDED and number is not None:
+            raised(self.work, self.plan, error, number, attempt, final=False)
 
     def _failed(self, number: int, error: BaseException, attempt: int, reason: Reason) -> Failed:
         name = self.work.block.name
@@ -91,9 +103,8 @@ class Collector:
         with self._lock:
             start, stop = self._closed, len(self.cells)
             while start < stop:
-                cells = self.cells[start:stop] if (start, stop) != (0, len(self.cells)) else self.cells
-                if len(cells) != stop - start:
-                    cells = self.cells[start:stop]
+                # a copy, always: the list itself goes on growing while this part of it is written
+                cells = self.cells[start:stop]
                 bad = [position - start for position in self.bad[self._bad_closed :] if position < stop]
                 retries, self.retries = self.retries, 0
                 try:

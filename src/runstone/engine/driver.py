@@ -22,10 +22,11 @@ from runstone.core.settings import OnError, Settings
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine import inline
 from runstone.engine.control import Control
+from runstone.engine.failures import describe
 from runstone.engine.interrupts import Interrupts
 from runstone.engine.record import Recorder
 from runstone.engine.work import BlockEnd, Values, Work
-from runstone.errors import StorageError
+from runstone.errors import FolderError, StorageError
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,15 @@ class Driver:
                 self._end()
             except StorageError as error:
                 # Perhaps there is room to say just that; else the death of this process says it.
-                self.recorder.abandon(str(error))
+                self.recorder.abandon(str(error), Reason.STORAGE)
+                raise
+            except FolderError:
+                raise
+            except BaseException as error:
+                # A fault of ours, or a value that is stranger than we thought: this process lives on, and the run
+                # must not look as if it did.
+                why = f"the driver stopped at {describe(error, traceback=False).short}"
+                self.recorder.abandon(why, Reason.DRIVER_GONE)
                 raise
         if interrupted is not None:
             raise interrupted

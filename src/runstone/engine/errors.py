@@ -14,8 +14,8 @@ from runstone.core.statuses import BlockStatus
 from runstone.engine import failures
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import InputError
+from runstone.folder.journal import EventTooLong
 from runstone.folder.preview import preview
-
 
 PARAMS_LIMIT = 16_000
 """Bytes of JSON for the arguments of a failed call, which must fit a line of the journal together with the error."""
@@ -37,19 +37,32 @@ def raised(
 ) -> failures.Failure:
     """Record an exception with the arguments it was raised for."""
     found = failures.describe(error)
-    work.recorder.event(
-        ev.ErrorRaised,
-        block=work.block.name,
-        element=element,
-        index=None if element is None or plan is None else list(plan.index_of(element)),
-        attempt=attempt,
-        final=final,
-        reason=reason,
-        type=found.type,
-        message=found.message,
-        traceback=found.traceback,
-        params=_previews(plan, element or 0),
-    )
+    fields: dict[str, Any] = {
+        "block": work.block.name,
+        "element": element,
+        "index": None if element is None or plan is None else list(plan.index_of(element)),
+        "attempt": attempt,
+        "final": final,
+        "reason": reason,
+    }
+    try:
+        work.recorder.event(
+            ev.ErrorRaised,
+            type=found.type,
+            message=found.message,
+            traceback=found.traceback,
+            params=_previews(plan, element or 0),
+            **fields,
+        )
+    except EventTooLong:
+        # characters may take several bytes each
+        work.recorder.event(
+            ev.ErrorRaised,
+            type=failures.cut(found.type, 500),
+            message=failures.cut(found.message, 1_000),
+            traceback=failures.cut(found.traceback, 4_000),
+            **fields,
+        )
     return found
 
 
@@ -81,8 +94,9 @@ def ended_by(work: Work, error: BaseException, reason: Reason, plan: CallPlan | 
 def check_several(block: str, outputs: Sequence[str], result: Any) -> None:
     """Raise InvalidOutput unless `result` has one item for each of several outputs."""
     if not isinstance(result, (tuple, list)) or len(result) != len(outputs):
-        given = f"{len(result)} values" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
+        many = isinstance(result, (tuple, list))
+        given = f"{type(result).__name__} of length {len(result)}" if many else f"value of type {type(result).__name__}"
         raise InvalidOutput(
             f"block {block!r} has {len(outputs)} outputs ({', '.join(outputs)}) and must return a tuple of as many, "
-            f"but it returned {given}"
+            f"but it returned a {given}"
         )

@@ -14,7 +14,7 @@ import msgspec
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 # whose names are known without their module
-_NEARBY = frozenset({"builtins", "__main__", "runstone.errors"})
+_NEARBY = frozenset({"builtins", "__main__", "runstone.errors", "runstone.engine.errors"})
 
 MESSAGE_LIMIT = 8_000
 TRACEBACK_LIMIT = 24_000

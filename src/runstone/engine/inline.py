@@ -15,7 +15,7 @@ from runstone.engine import context
 from runstone.engine.errors import check_several, ended_by, raised
 from runstone.engine.mapped import run_mapped
 from runstone.engine.work import BlockEnd, Work
-from runstone.errors import InputError, NotStorable
+from runstone.errors import NotStorable
 
 
 def run(work: Work) -> BlockEnd | None:
@@ -82,6 +82,7 @@ def _condition(work: Work) -> BlockEnd | None:
     if when is None:
         return None
     uses = work.graph.condition_uses[work.block.name]
+    work.control.interruptible = True
     try:
         plan = plan_calls(
             when, work.block.graph_block().condition, {name: work.values[name] for name in uses}, missing=None
@@ -92,7 +93,10 @@ def _condition(work: Work) -> BlockEnd | None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        work.control.interruptible = False
         return ended_by(work, error, Reason.CONDITION_ERROR)
+    finally:
+        work.control.interruptible = False
     return BlockEnd(
         status=BlockStatus.CONDITION_FAILED, reason=Reason.CONDITION_FALSE, message="its condition was false"
     )
@@ -112,6 +116,7 @@ def _run_once(work: Work, arguments: list[Any], keywords: dict[str, Any]) -> Blo
             result = block.function(*arguments, **keywords)
             work.control.interruptible = False
         except KeyboardInterrupt:
+            work.control.interruptible = False
             raise
         except BaseException as error:
             work.control.interruptible = False
@@ -138,9 +143,10 @@ def _no_element() -> None:
 def _store(work: Work, result: Any) -> BlockEnd:
     try:
         values = _by_output(work, result)
-        stored = work.recorder.values(work.block.name, values)
-    except InputError as error:
+    except Exception as error:
         return ended_by(work, error, Reason.INVALID_OUTPUT)
+    try:
+        stored = work.recorder.values(work.block.name, values)
     except NotStorable as error:
         return ended_by(work, error, Reason.OUTPUT_NOT_STORABLE)
     for name, value in values.items():

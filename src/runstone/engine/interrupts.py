@@ -14,8 +14,8 @@ _runs: list[Control] = []
 def _interrupted(number: int, frame: FrameType | None) -> None:
     for control in _runs:
         control.cancel(by="keyboard", message="interrupted from the keyboard")
+    # every time, for code that swallows the first
     if _runs and _runs[-1].interruptible:
-        _runs[-1].interruptible = False
         raise KeyboardInterrupt
 
 

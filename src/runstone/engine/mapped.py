@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -11,14 +12,13 @@ from runstone.core import events as ev
 from runstone.core.arrays import mapped_array
 from runstone.core.calls import CallPlan
 from runstone.core.failed import Failed
-from runstone.core.graph import Use
 from runstone.core.outcome import block_end
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError
 from runstone.core.statuses import BlockStatus
 from runstone.engine import collect, context
-from runstone.engine.collect import ERRORS_RECORDED, Collector
-from runstone.engine.errors import InvalidOutput, check_several, ended_by, raised
+from runstone.engine.collect import Collector
+from runstone.engine.errors import InvalidOutput, check_several, ended_by
 from runstone.engine.failures import describe
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import InputError
@@ -43,7 +43,8 @@ def run_mapped(work: Work, plan: CallPlan) -> BlockEnd | None:
         recorder.on_tick = None
         context.enter(before)
         collector.close()
-    first_error = first_error or collector.refused
+    if first_error is None:
+        first_error = collector.refused
     if len(collector.cells) < len(numbers) and first_error is None:
         return None
     return _end(work, plan, collector, marks, first_error)
@@ -87,14 +88,14 @@ def _function(work: Work, plan: CallPlan) -> Callable[..., Any]:
 def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException | None:
     """Call the function for all elements, as far as failures and requests to stop let it; returns the first error."""
     tolerated = work.settings.on_error is OnError.CONTINUE
-    sliced = any(use.use is Use.SLICE for use in work.graph.uses[work.block.name].values())
-    arguments = iter(_OnDemand(plan, collector) if sliced else plan.arguments(collector.numbers))
+    arguments = iter(plan.arguments(collector.numbers) if plan.is_plain else _OnDemand(plan, collector))
     function = _function(work, plan)
     cells, control, total = collector.cells, work.control, len(collector.numbers)
     append = cells.append
     first_error: BaseException | None = None
     while len(cells) < total and not control.stopping:
         failure: BaseException | None = None
+        before = len(cells)
         control.interruptible = True
         try:
             for each in islice(arguments, collect.BATCH):
@@ -103,14 +104,19 @@ def _compute(work: Work, plan: CallPlan, collector: Collector) -> BaseException 
                     break
             control.interruptible = False
         except KeyboardInterrupt:
+            control.interruptible = False
             raise
         except BaseException as error:
             # handled outside of this clause, or the errors of later attempts would name this one as their context
             failure = error
             control.interruptible = False
+        if failure is None and len(cells) == before:
+            # A list that a block has shortened, say: there is nothing to call the rest with.
+            failure = InputError(f"the arguments ended after {before:,} of {total:,} elements; was an input changed?")
         if failure is not None:
             final = _retried(work, plan, collector, function, failure)
-            first_error = first_error or final
+            if first_error is None:
+                first_error = final
             if final is not None and not tolerated:
                 return first_error
         collector.close_if_full()
@@ -132,16 +138,15 @@ def _retried(
     assert number is not None
     attempt = 1
     while attempt <= retries.count and retries.allows(error):
-        if collector.errors < ERRORS_RECORDED:
-            raised(work, plan, error, number, attempt, final=False)
+        collector.tried_again(error, attempt)
         attempt += 1
-        collector.retries += 1
         if not work.control.pause(retries.wait_before(attempt, random.random())):
             return None
         work.control.interruptible = True
         try:
             result = function(*_arguments(plan, number))
         except KeyboardInterrupt:
+            work.control.interruptible = False
             raise
         except BaseException as again:
             error = again
@@ -172,11 +177,13 @@ def _end(
         message = f"{state.upstream_failed:,} of {plan.count:,} elements were not called, as others before them failed"
     if status in (BlockStatus.FAILED, BlockStatus.UPSTREAM_FAILED):
         if work.values.kept and state.ended == plan.count:
-            _keep(work, plan, *collector.all_cells(marks))
+            with contextlib.suppress(Exception):
+                _keep(work, plan, *collector.all_cells(marks))
         return BlockEnd(status=status, reason=reason, message=message, error=first_error)
     try:
         shapes = _keep(work, plan, *collector.all_cells(marks))
-    except InputError as error:
+    except Exception as error:
+        # cells that do not fit together; asking them may also run code of theirs
         return ended_by(work, error, Reason.INVALID_OUTPUT)
     return BlockEnd(status=status, reason=reason, message=message, inner_shapes=shapes, error=None)
 

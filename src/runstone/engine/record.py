@@ -14,6 +14,7 @@ import msgspec
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.ranges import Range
+from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.errors import NotStorable
 
@@ -65,4 +66,4 @@ class Recorder(Protocol):
 
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None: ...
 
-    def abandon(self, why: str) -> None: ...
+    def abandon(self, why: str, reason: Reason) -> None: ...

@@ -10,6 +10,7 @@ import msgspec
 from runstone.core import events as ev
 from runstone.core.failed import Failed
 from runstone.core.ranges import Range
+from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.engine.record import ElementNotStorable, Elements
 from runstone.errors import NotStorable
@@ -21,7 +22,10 @@ from runstone.folder.writer import RunWriter
 
 CHUNK_BYTES = 1024 * 1024
 SMALL_TOTAL = 32 * 1024
-"""All small values of one block together, so that its event stays far below the longest line."""
+"""All small values of one block together, so that its event stays below the longest line."""
+
+_BESIDE = 250
+_RANGES = 16 * 1024
 
 
 class FolderRecorder:
@@ -54,6 +58,13 @@ class FolderRecorder:
             self._elements(ended, start, min(count, start + step))
 
     def _elements(self, ended: Elements, start: int, stop: int) -> None:
+        ranges = _slice_ranges(ended.ranges, start, stop)
+        if len(ranges) > _RANGES:
+            # the header of a frame has a limit
+            middle = (start + stop) // 2
+            self._elements(ended, start, middle)
+            self._elements(ended, middle, stop)
+            return
         bad = [position for position in ended.bad if start <= position < stop]
         cells = ended.cells[start:stop] if (start, stop) != (0, len(ended.cells)) else ended.cells
         good = cells if not bad else _without(cells, [position - start for position in bad])
@@ -78,7 +89,7 @@ class FolderRecorder:
             metas.append(_meta(name, column, len(good), type_name(firsts[position]) if firsts else "", shown))
         self.writer.chunk(
             ended.block,
-            _slice_ranges(ended.ranges, start, stop),
+            ranges,
             payload,
             ok=len(good),
             columns=metas,
@@ -95,8 +106,9 @@ class FolderRecorder:
         room = SMALL_TOTAL
         for name, value in values.items():
             raw = encode_small(value)
-            if raw is not None and (length := len(bytes(raw))) <= room:
-                room -= length
+            # beside the value its event tells the name, the type and perhaps a preview
+            if raw is not None and (length := len(bytes(raw))) + 4 * len(name) + _BESIDE <= room:
+                room -= length + 4 * len(name) + _BESIDE
                 small[name] = ev.StoredValue(
                     value=raw, type=type_name(value), preview=_pickle_preview(raw, value), bytes=length
                 )
@@ -126,9 +138,9 @@ class FolderRecorder:
         """Record the end, with everything before it on the disk."""
         self.writer.end(status, reason, message)
 
-    def abandon(self, why: str) -> None:
-        """The disk has refused: say so in the record, if there is room for that."""
-        self.writer.abandon(why)
+    def abandon(self, why: str, reason: Reason) -> None:
+        """The machinery has failed: say so in the record, if there is room for that."""
+        self.writer.abandon(why, reason)
 
 
 def _without(cells: Sequence[Any], bad: Sequence[int]) -> list[Any]:
@@ -149,7 +161,7 @@ def _columns(outputs: tuple[str, ...], good: Sequence[Any], cells: Sequence[Any]
         return [encode_column(column) for column in values]
     except NotStorable:
         refused: dict[int, NotStorable] = {}
-        positions = [position for position, cell in enumerate(cells) if not isinstance(cell, Failed)]
+        positions = [position for position, cell in enumerate(cells) if type(cell) is not Failed]
         for column in values:
             refused.update({positions[at]: why for at, why in find_unstorable(column).items()})
         if not refused:

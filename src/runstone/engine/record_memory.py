@@ -8,8 +8,10 @@ from typing import Any
 
 from runstone.core import events as ev
 from runstone.core import fold
+from runstone.core.moves import BLOCK_DONE
+from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
-from runstone.core.statuses import RunStatus
+from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine.record import E, Elements
 from runstone.errors import RunError
 from runstone.folder import clock, identity
@@ -69,5 +71,9 @@ class MemoryRecorder:
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
         self.event(ev.RunEnded, status=status, reason=reason, message=message)
 
-    def abandon(self, why: str) -> None:
-        return
+    def abandon(self, why: str, reason: Reason) -> None:
+        for name, block in self.state.blocks.items():
+            if block.status not in BLOCK_DONE:
+                end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
+                self.event(ev.BlockEnded, block=name, status=end, reason=reason)
+        self.end(RunStatus.CRASHED, reason, why)

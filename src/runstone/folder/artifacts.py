@@ -15,6 +15,7 @@ from runstone.folder import disk, layout
 from runstone.folder.writer import RunWriter
 
 _PIECE = 1024 * 1024
+METADATA_LIMIT = 16 * 1024
 
 ABOUT_LIMIT = 48 * 1024
 """Bytes of JSON for what is said about a file: it must fit a line of the journal."""
@@ -57,6 +58,8 @@ def save(
     if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
         raise InputError(f"artifact name {shown!r} cannot be a file name; give name='...'")
     _check_about(source, [shown, artifact_type, content_type, metadata])
+    if len(msgspec.json.encode(metadata or {})) > METADATA_LIMIT:
+        raise InputError(f"the metadata of artifact {shown!r} takes more than {METADATA_LIMIT:,} bytes as JSON")
     writer.check()
     folder = f"{writer.folder}/{layout.ARTIFACTS}"
     with _opened(source) as reader:

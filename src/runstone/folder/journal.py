@@ -17,6 +17,10 @@ class UnknownEvent(Event, frozen=True, kw_only=True):
     """An event of a newer version: only its place in the sequence is known."""
 
 
+class EventTooLong(ValueError):
+    """An event does not fit a line; nothing was recorded."""
+
+
 class _AnyEvent(msgspec.Struct, frozen=True):
     seq: int
     at: str
@@ -26,10 +30,10 @@ _decode_any = msgspec.json.Decoder(_AnyEvent).decode
 
 
 def encode_line(event: Event) -> bytes:
-    """The line for an event. Raises ValueError if it is longer than a line may be."""
+    """The line for an event. Raises EventTooLong if it is longer than a line may be."""
     line = seal(_encode(event)) + b"\n"
     if len(line) > EVENT_LIMIT:
-        raise ValueError(f"event of {len(line)} bytes; a journal line has at most {EVENT_LIMIT}")
+        raise EventTooLong(f"event of {len(line)} bytes; a journal line has at most {EVENT_LIMIT}")
     return line
 
 

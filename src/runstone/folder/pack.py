@@ -40,6 +40,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 def encode_frame(chunk: Chunk, payload: list[bytes | memoryview]) -> list[bytes | memoryview]:
     """The buffers to append for a chunk, in order."""
     header = _encode(chunk)
+    if len(header) > HEADER_LIMIT:
+        raise ValueError(f"a frame's header of {len(header):,} bytes; readers take at most {HEADER_LIMIT:,}")
     length = checksum = 0
     for part in payload:
         length += len(part)

@@ -326,8 +326,8 @@ class RunWriter:
         with contextlib.suppress(StorageError):
             self.write_checkpoint()
 
-    def abandon(self, why: str) -> None:
-        """After the disk has refused: end all blocks and the run as crashed if there is room for that, else nothing."""
+    def abandon(self, why: str, reason: Reason) -> None:
+        """After the machinery has failed: end all blocks and the run as crashed; nothing if the disk refuses that."""
         with self.lock:
             if self._torn:
                 return
@@ -336,9 +336,9 @@ class RunWriter:
                 for name, block in self.state.blocks.items():
                     if block.status not in BLOCK_DONE:
                         end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
-                        self.event(ev.BlockEnded, block=name, status=end, reason=Reason.STORAGE)
+                        self.event(ev.BlockEnded, block=name, status=end, reason=reason)
                 status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
-                self.event(ev.RunEnded, status=status, reason=Reason.STORAGE, message=why[:1000])
+                self.event(ev.RunEnded, status=status, reason=reason, message=why[:1000])
             self._closed = True
         # without the lock: the pulse may be in the middle of a sync, and waits for it
         with contextlib.suppress(FolderError):
