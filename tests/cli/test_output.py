@@ -431,6 +431,20 @@ def test_damaged_and_deleted_chunks_are_missing_elements_not_an_end(lab: Path, t
     assert json.loads(answer.stdout) == [[None] * 3] * 4
 
 
+def test_a_chunk_damaged_in_the_middle_takes_only_its_own_elements(many: Path, tmp_path: Path) -> None:
+    shutil.copytree(many / "run", tmp_path / "run")
+    (pack,) = (tmp_path / "run" / "outputs").glob("record*")
+    data = bytearray(pack.read_bytes())
+    data[5000] ^= 0xFF
+    pack.write_bytes(data)
+    answer = runstone("output", "run", "records", at=tmp_path)
+    found = json.loads(answer.stdout)
+    assert len(found) == 100_000
+    assert found[0] is None
+    assert found[99_999] == {"id": 99_999, "name": "number 99999"}
+    assert "elements were not recorded, or their values are gone" in answer.stderr
+
+
 def test_without_a_journal_the_outputs_are_still_there(lab: Path, tmp_path: Path) -> None:
     shutil.copytree(lab / "run", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "journal")

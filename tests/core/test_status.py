@@ -272,7 +272,7 @@ def test_errors_and_warnings_say_where_and_when() -> None:
     check(found)
     assert found["errors"] == [
         {
-            "block": "mapped", "element": 3, "attempt": 2, "type": "ValueError", "message": "no",
+            "block": "mapped", "element": 3, "index": None, "attempt": 2, "type": "ValueError", "message": "no",
             "reason": "exception", "retryable": False, "occurred_at": "2026-01-01T00:00:03Z",
         }
     ]  # fmt: skip

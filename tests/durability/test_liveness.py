@@ -21,7 +21,7 @@ from tests.harness.scene import COMMAND, Scene, command
 
 
 def unshare(*more: str) -> tuple[str, ...]:
-    """The command that starts another in a pid namespace of its own, as far as this user may; skips where nobody may."""
+    """The command that starts another in a pid namespace of its own, as far as this user may; else skips."""
     for user in ((), ("--user", "--map-root-user")):
         prefix = ("unshare", *user, "--pid", "--fork", *more)
         if (

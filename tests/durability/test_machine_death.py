@@ -11,7 +11,7 @@ from tests.harness.ground import Ground
 from tests.harness.scene import Scene, seed
 from tests.harness.trace import Step
 
-# So that syncs and checkpoints meet records in the middle of things: a slow disk, many chunks, a heartbeat at each tick.
+# So that syncs and checkpoints meet records in the middle: a slow disk, many chunks, a heartbeat at each tick.
 BUSY = {"pause": 0.001, "slow": 0.003, "heartbeat": 0.0, "chunk": 2}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -38,7 +39,7 @@ def test_what_is_seen_of_a_run_only_grows_and_ends_as_it_ended(scene: Scene) -> 
         seen = follow(scene, child)
         assert len(seen) > 20
         assert {status["status"] for status in seen} <= {"running", "completed"}, "a run that ends well never crashed"
-        for before, after in zip(seen, seen[1:], strict=False):
+        for before, after in itertools.pairwise(seen):
             assert before["seq"] <= after["seq"]
             assert before["progress"]["done"] <= after["progress"]["done"]
             assert not (before["done"] and after != before), "what is done does not change"
@@ -90,6 +91,25 @@ def test_a_run_that_dies_while_its_files_are_read_has_lost_nothing(
     assert now["seq"] == Ground(scene.folder).seqs[-1]
 
 
+def test_a_run_that_ends_while_it_is_read_has_all_its_packs(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = scene.spawn(fault={"call": 3, "when": "after", "action": "stop", "name": "append_all"})
+    assert child.wait_stopped()
+    opened = look.Look.open
+    journals = itertools.count(1)
+
+    def late(self: look.Look, relative: str) -> int | None:
+        # to see who drives it was the first time; now for its events, and by now it has ended
+        if relative == "journal/0001.jsonl" and next(journals) == 2:
+            child.signal(signal.SIGCONT)
+            child.wait()
+        return opened(self, relative)
+
+    monkeypatch.setattr(look.Look, "open", late)
+    status = scene.status()
+    assert next(journals) > 2
+    assert (status["status"], status["warnings"]) == ("degraded", [])
+
+
 def test_looking_changes_nothing(scene: Scene) -> None:
     scene.spawn(fault={"call": 60, "when": "middle"}).wait()
 
@@ -134,9 +154,7 @@ def test_a_checkpoint_of_a_driver_that_was_taken_over_is_not_believed(scene: Sce
         fault={"call": 4, "when": "before", "action": "stop", "name": "replace"},
     )  # fmt: skip
     assert child.wait_stopped()
-    scene.nursery.spawn(
-        "tests.harness.takers:go_on", folder=str(scene.folder), oracle=str(scene.oracle), unproven=True
-    ).wait()
+    assert scene.spawn("tests.harness.takers:go_on", unproven=True).wait() == 0
     told = scene.status()
     assert (told["status"], told["epoch"]) == ("completed", 2)
     child.signal(signal.SIGCONT)
@@ -171,7 +189,7 @@ def audited(folder: str, oracle: str, report: str) -> None:
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, _, flags = arguments
+            _, _, flags = arguments
             if not isinstance(flags, int) or not flags & writes:
                 return
         elif event not in changes:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from runstone.core.reasons import Reason
 from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.errors import FolderError
 from runstone.folder import clock, writer
@@ -218,7 +219,7 @@ def test_giving_up_never_waits_for_the_pulse(scene: Scene) -> None:
                     begun.tick(clock.steady())
 
         ticking = threading.Thread(target=tick)
-        giving_up = threading.Thread(target=begun.abandon, args=("no room",), daemon=True)
+        giving_up = threading.Thread(target=begun.abandon, args=("no room", Reason.STORAGE), daemon=True)
         ticking.start()
         giving_up.start()
         giving_up.join(20)

@@ -136,7 +136,7 @@ def stop_and_take_over(scene: Scene, point: dict[str, Any], **options: Any) -> l
     after = counted(scene.folder)
     wrong += [f"{name} has changed" for name in before if before[name] != after.get(name)]
     now = scene.status()
-    alive = ("liveness", "stale", "message")  # nobody gives signs of life for the new epoch here
+    alive = ("liveness", "stale", "message", "status_source")  # nobody gives signs of life for the new epoch here
     wrong += [
         f"{key} was {status[key]}, is {now[key]}" for key in status if status[key] != now[key] and key not in alive
     ]

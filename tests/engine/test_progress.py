@@ -151,9 +151,31 @@ def test_output_that_goes_into_a_pipe_is_not_taken_to_the_terminal(tmp_path: Pat
         timeout=60,
         check=False,
     )
+    shown = os.read(controller, 65536).decode()
     os.close(terminal)
     os.close(controller)
     assert answer.stdout == "looking into src\nno line end"
+    assert "running" in shown
+    assert "looking" not in shown
+    assert "no line end" not in shown
+
+
+def test_a_program_that_closes_standard_error_can_go_on_printing(tmp_path: Path) -> None:
+    then = """
+@block
+def closes(n: int) -> int:
+    time.sleep(0.3)
+    sys.__stderr__.close()
+    print("still here")
+    return n
+
+logging.root.handlers.clear()
+print(Pipeline("p", [closes]).run({"n": 1}, run_folder=None).status)
+"""
+    written, code = in_terminal(script(tmp_path, then))
+    assert code == 0, written
+    assert "still here\n" in written
+    assert written.endswith("completed\n")
 
 
 def test_ctrl_c_leaves_the_last_state_and_a_whole_terminal(tmp_path: Path) -> None:
@@ -446,6 +468,26 @@ def test_an_estimate_is_given_once_the_pace_is_steady() -> None:
     left = pace.left(10.0, 1000)
     assert left is not None
     assert 85 <= left <= 95
+
+
+def test_an_estimate_follows_a_pace_that_has_changed() -> None:
+    pace = Pace()
+    done = 0
+    for second in range(61):
+        pace.see(float(second), done)
+        done += 100 if second < 20 else 10
+    left = pace.left(60.0, 2 * done)
+    assert left is not None
+    assert left == pytest.approx(done / 10, rel=0.1)
+
+
+def test_slow_elements_are_estimated_too() -> None:
+    pace = Pace()
+    for number in range(7):
+        pace.see(40.0 * number, number)
+    left = pace.left(245.0, 20)
+    assert left is not None
+    assert left == pytest.approx(14 * 40 - 5, rel=0.1)
 
 
 def test_no_estimate_is_given_where_none_would_be_honest() -> None:

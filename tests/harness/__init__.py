@@ -1,1 +1,1 @@
-"""What the tests of durability are made of: runs that die, and a judge who reads their folders without Runstone's help."""
+"""What the tests of durability are made of: runs that die, and a judge who reads without Runstone's help."""

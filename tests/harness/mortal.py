@@ -183,9 +183,10 @@ def live(
 ) -> dict[str, Any]:
     """Run a pipeline in this process, to its end or the process's.
 
-    heartbeat, chunk: so short that a small run has many of both. fault: see `faults.arm`. traced: where the trace of
-    everything done to the disk goes. slow: how many seconds every sync takes longer then. bulk: length of the large value, in bytes. without: a protection to take out, see `faults.take_out`. reboots: this process
-    says that it is of another boot of the machine, as all are that wrote before a reboot.
+    heartbeat, chunk: so short that a small run has many of both. bulk: length of the large value, in bytes.
+    fault: see `faults.arm`. without: a protection to take out, see `faults.take_out`. traced: where the trace of
+    everything done to the disk goes. slow: how many seconds every sync takes longer then. reboots: this process says
+    that it is of another boot of the machine, as all are that wrote before a reboot.
     """
     global _pause, _bulk
     _pause, _bulk = pause, bulk

@@ -38,7 +38,7 @@ class Child:
         signal.pidfd_send_signal(self._handle, number)
 
     def died(self, timeout: float) -> bool:
-        """Wait until it is dead (a zombie, as long as nobody asked for its exit code); False after `timeout` seconds."""
+        """Wait until it is dead (a zombie until somebody asks for its exit code); False after `timeout` seconds."""
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(timeout * 1000))

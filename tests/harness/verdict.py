@@ -36,7 +36,7 @@ def executed(oracle: str | Path) -> Executed:
 
 
 def judge_killed(folder: str | Path, oracle: str | Path, *, size: int, values: bool = True) -> list[str]:
-    """A run whose process was killed, or ended by itself: nothing is torn but the tail, nothing missing, nothing double."""
+    """A run whose process was killed or has ended: nothing is torn but the tail, nothing missing, nothing double."""
     folder = Path(folder)
     status = observe.status(str(folder))
     if not (folder / "run.json").exists():

@@ -8,6 +8,7 @@ reader and ledger all show this fold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -335,7 +336,8 @@ def _block_ended(state: RunState, event: ev.BlockEnded) -> None:
     if block is None:
         return
     block.finished_at = event.at
-    block.duration = None if event.duration is None else max(0.0, event.duration)
+    duration = event.duration
+    block.duration = max(0.0, duration) if duration is not None and isfinite(duration) else None
     block.reason, block.message = event.reason, event.message[:MESSAGE_KEPT]
     block.inner_shapes = event.inner_shapes
     if block.shape is None:

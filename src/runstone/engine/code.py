@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
@@ -17,6 +18,14 @@ from runstone.engine.failures import clean
 from runstone.engine.importing import file_of
 
 UNRESOLVED = "?"
+
+Parts = tuple[tuple[str, str], ...]
+
+# Weak, for a function may hold large data in what it closes over.
+_known: weakref.WeakKeyDictionary[Callable[..., Any], Parts] = weakref.WeakKeyDictionary()
+
+_PLAIN = frozenset({bool, int, float, complex, str, bytes})
+_ITEMS = 4096
 
 
 def parts(function: Callable[..., Any], version: str | None) -> dict[str, str]:
@@ -55,8 +64,18 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@functools.lru_cache(maxsize=4096)
-def _of_function(function: Callable[..., Any]) -> tuple[tuple[str, str], ...]:
+def _of_function(function: Callable[..., Any]) -> Parts:
+    try:
+        known = _known.get(function)
+        if known is None:
+            known = _known[function] = _made_for(function)
+        return known
+    except TypeError:
+        # callable objects may refuse to be hashed, or to be referred to weakly
+        return _made_for(function)
+
+
+def _made_for(function: Callable[..., Any]) -> Parts:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
         return (("function", UNRESOLVED),)
@@ -78,9 +97,20 @@ def _cell(cell: Any) -> object:
 
 
 def _of_values(values: object) -> str:
-    text = repr(values)
-    # a repr with an address is another one in the next process
-    return UNRESOLVED if " at 0x" in text or len(text) > 100_000 else _digest(text.encode())
+    """A digest of values whose repr says all about them, in every process alike; other values are unresolved."""
+    try:
+        return _digest(repr(values).encode(errors="backslashreplace")) if _is_plain(values, _ITEMS) else UNRESOLVED
+    except ValueError:
+        # a number too long to be written
+        return UNRESOLVED
+
+
+def _is_plain(value: Any, room: int) -> bool:
+    kind = type(value)
+    if kind in (list, tuple, dict):
+        items = (*value.keys(), *value.values()) if kind is dict else value
+        return len(items) <= room and all(_is_plain(item, room // 4) for item in items)
+    return value is None or kind in _PLAIN
 
 
 def _of_code(code: CodeType) -> str:

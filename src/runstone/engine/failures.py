@@ -44,9 +44,7 @@ def describe(error: BaseException, *, traceback: bool = True) -> Failure:
     A map may fail at the same line a thousand times: the text of a stack is made once.
     """
     kind = type(error)
-    name = (
-        kind.__qualname__ if kind.__module__ in _NEARBY else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    name = kind.__qualname__ if kind.__module__ in _NEARBY else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
     except Exception as broken:

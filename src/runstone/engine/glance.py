@@ -16,6 +16,10 @@ from runstone.folder import clock
 BROKEN_OFF = "broken off"
 """Instead of a status: the run could not be recorded to its end."""
 
+_WINDOW_SECONDS, _LEAST_SAMPLES = 10.0, 8
+"""An estimate looks back over so much, or over a third of the time, if that is more; in any case over
+so many steps, if there were any."""
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A block at one moment.
@@ -71,19 +75,22 @@ class Pace:
 
     def left(self, now: float, total: int) -> float | None:
         """Seconds for the rest; None until some has been seen, while nothing moves, or if the pace changes too much."""
-        if len(self._seen) < 4:
+        window = max(_WINDOW_SECONDS, (now - self._seen[0][0]) / 3) if self._seen else 0.0
+        seen = [sample for sample in self._seen if now - sample[0] <= window]
+        if len(seen) < _LEAST_SAMPLES:
+            seen = list(self._seen)[-_LEAST_SAMPLES:]
+        if len(seen) < 4:
             return None
-        (first_at, first), (middle_at, middle) = self._seen[0], self._seen[len(self._seen) // 2]
-        last_at, last = self._seen[-1]
-        if last_at - first_at < 3 or (last - first) * 50 < total:
+        (first_at, first), (middle_at, middle), (last_at, last) = seen[0], seen[len(seen) // 2], seen[-1]
+        if last_at - first_at < 3 or (last - self._seen[0][1]) * 50 < total:
             return None
-        if now - last_at > max(5.0, 4 * (last_at - first_at) / (len(self._seen) - 1)):
+        if now - last_at > max(5.0, 4 * (last_at - first_at) / (len(seen) - 1)):
             return None
         earlier = (middle - first) / (middle_at - first_at)
         later = (last - middle) / (last_at - middle_at)
         if not 0.5 <= later / earlier <= 2:
             return None
-        return max(0.0, (total - last) / later - (now - last_at))
+        return max(0.0, (total - last) * (last_at - first_at) / (last - first) - (now - last_at))
 
 
 class View:

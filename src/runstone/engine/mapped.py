@@ -45,7 +45,8 @@ def run_mapped(work: Work, plan: CallPlan) -> BlockEnd | None:
         collector.close()
     if first_error is None:
         first_error = collector.refused
-    if len(collector.cells) < len(numbers) and first_error is None:
+    tolerated = work.settings.on_error is OnError.CONTINUE
+    if len(collector.cells) < len(numbers) and (first_error is None or tolerated):
         return None
     return _end(work, plan, collector, marks, first_error)
 

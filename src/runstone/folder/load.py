@@ -40,11 +40,36 @@ class Loader:
     def __init__(self, path: str, *, trust: bool) -> None:
         self.path = path
         self.trust = trust
+        # what a run that has ended was found to be; it does not change any more
+        self._reading: Reading | None = None
+        self._values: dict[tuple[str, str], StoredValue] | None = None
+
+    def _read(self, look: Look) -> Reading:
+        if self._reading is not None:
+            return self._reading
+        reading = read_look(look)
+        if reading.state.done:
+            self._reading = reading
+        return reading
+
+    def _stored(self, look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue | None:
+        """An output that lives in the event that ended its block; None if it is elsewhere."""
+        values = self._values
+        if values is None:
+            values = {
+                (event.block, output): stored
+                for event in _events(look, reading)
+                if isinstance(event, BlockEnded)
+                for output, stored in event.values.items()
+            }
+            if reading.state.done:
+                self._values = values
+        return values.get((block.name, name))
 
     def events(self) -> Iterator[Event]:
         """The events of the journal that count, in order."""
         with Look(self.path) as look:
-            yield from _events(look, read_look(look))
+            yield from _events(look, self._read(look))
 
     def errors(self) -> list[ErrorRaised]:
         """The errors that no attempt followed, as far as they were recorded (the first 1,000 of a block)."""
@@ -57,14 +82,14 @@ class Loader:
     def param(self, name: str) -> Any:
         """The value of a parameter. Raises KeyError."""
         with Look(self.path) as look:
-            return inputs.load(look, read_look(look).info.params, name, trust=self.trust)
+            return inputs.load(look, self._read(look).info.params, name, trust=self.trust)
 
     def output(self, name: str) -> Any:
         """A named output: its value, or a `StoredArray` if its block was mapped. Raises KeyError."""
         with Look(self.path) as look:
-            reading = read_look(look)
+            reading = self._read(look)
             block = reading.info.outputs[name]
-            stored = _stored(look, reading, block, name)
+            stored = self._stored(look, reading, block, name)
             if stored is not None:
                 return decode_small(stored.value, trust=self.trust)
             cells = Cells(look, reading, block, name, trust=self.trust)
@@ -77,9 +102,9 @@ class Loader:
     def pieces(self, name: str) -> Pieces:
         """A named output, to be read piece by piece; without trust pickles are left closed. Raises KeyError."""
         with Look(self.path) as look:
-            reading = read_look(look)
+            reading = self._read(look)
             block = reading.info.outputs[name]
-            stored = _stored(look, reading, block, name)
+            stored = self._stored(look, reading, block, name)
             cells = Cells(look, reading, block, name, trust=self.trust, closed=True)
             if stored is None and cells.shape is None and not cells.frames:
                 stored = _in_values_pack(look, reading, block, name)
@@ -98,14 +123,6 @@ class Loader:
             return decode_small(stored.value, trust=self.trust)
         except Untrusted:
             return Unopened({"type": stored.type or "pickle"} if stored.preview is None else stored.preview)
-
-
-def _stored(look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue | None:
-    """An output that lives in the event that ended its block; None if it is elsewhere."""
-    for event in _events(look, reading):
-        if isinstance(event, BlockEnded) and event.block == block.name and name in event.values:
-            return event.values[name]
-    return None
 
 
 def _in_values_pack(look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue:

@@ -42,7 +42,10 @@ def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
 
 def first_error(state: RunState) -> str | None:
     """What went wrong first, in one line; None if nothing did."""
-    for error in state.errors:
+    bad = ("failed", "crashed", "timed_out")
+    ended_by = {name for name, block in state.blocks.items() if block.status.value in bad}
+    # what ended a block comes before what was tolerated
+    for error in sorted(state.errors, key=lambda error: error.block not in ended_by):
         return f"{error.place}: {error.type}: {error.message}" if error.message else f"{error.place}: {error.type}"
     return state.message or None if state.done and state.status.value not in ("completed", "degraded") else None
 

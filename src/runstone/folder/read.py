@@ -22,7 +22,7 @@ from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, identity, layout, scan
 from runstone.folder.look import Look
 
-RUN_LIMIT = 16 * 1024 * 1024
+RUN_LIMIT = 4 * 1024 * 1024
 JOURNAL_LIMIT = 256 * 1024 * 1024
 STALE_SECONDS = 5.0
 
@@ -111,7 +111,7 @@ def read_look(look: Look, *, verify_all: bool = False) -> Reading:
         found = None
     if not epochs:
         return _without_journal(look, reading, found)
-    limits = _limits(look, epochs)
+    limits = _limits(look, reading, epochs)
     newest = epochs[-1]
     claimed = found
     if found is not None:
@@ -153,21 +153,31 @@ def _epochs(look: Look) -> list[int]:
     ]
 
 
-def _limits(look: Look, epochs: list[int]) -> dict[str, int]:
+def _limits(look: Look, reading: Reading, epochs: list[int]) -> dict[str, int]:
     """How much of each file of earlier epochs counts, as the newest takeover says."""
     for epoch in reversed(epochs[1:]):
         descriptor = look.open(layout.journal(epoch))
         if descriptor is None:
             continue
         try:
-            event = scan.first_event(descriptor)
+            event, complete = scan.first_event(descriptor)
         finally:
             os.close(descriptor)
         if isinstance(event, RunTakenOver):
             return event.files
+        if complete:
+            reading.notes.append(f"the first line of {layout.journal(epoch)} is damaged")
+            return _all_before(look, reading.info, epoch)
         # made without links and not complete yet: not a takeover so far
         epochs.remove(epoch)
     return {}
+
+
+def _all_before(look: Look, info: RunInfo, epoch: int) -> dict[str, int]:
+    """The lengths of all files of the epochs before this one, for when what it said about them is lost."""
+    names = [layout.journal(earlier) for earlier in range(1, epoch)]
+    names += [name for earlier, packs in _packs(look, info).items() if earlier < epoch for name in packs]
+    return {name: found.st_size for name in names if (found := look.stat(name)) is not None}
 
 
 def _fold(look: Look, reading: Reading, limits: dict[str, int], *, verify_all: bool) -> None:
@@ -266,7 +276,7 @@ def _driver(look: Look, epoch: int) -> Driver | None:
     if descriptor is None:
         return None
     try:
-        event = scan.first_event(descriptor)
+        event, _ = scan.first_event(descriptor)
     finally:
         os.close(descriptor)
     return event.driver if isinstance(event, RunStarted | RunTakenOver) else None

@@ -181,12 +181,12 @@ def tail_before(descriptor: int, offset: int, length: int) -> bytes:
     return read_at(descriptor, start, offset - start)
 
 
-def first_event(descriptor: int) -> Event | None:
-    """The first event of a journal, None if its first line is damaged or not complete."""
-    data = read_at(descriptor, 0, min(os.fstat(descriptor).st_size, 64 * 1024))
+def first_event(descriptor: int) -> tuple[Event | None, bool]:
+    """The first event of a journal, None if its first line is damaged or not complete; and whether it is complete."""
+    data = read_at(descriptor, 0, min(os.fstat(descriptor).st_size, EVENT_LIMIT))
     for _, event in decode_lines(data):
-        return event
-    return None
+        return event, True
+    return None, len(data) == EVENT_LIMIT
 
 
 __all__ = ["Chunk", "Scan", "first_event", "frames", "scan_journal", "scan_pack", "tail_before"]

@@ -81,6 +81,8 @@ def _write_first(path: str, event: ev.RunTakenOver, executor: str) -> tuple[int,
         disk.append(descriptor, line, path)
         disk.sync(descriptor, path)
     except BaseException:
+        # half a claim under a public name would be in everybody's way
+        disk.remove(path)
         os.close(descriptor)
         raise
     return descriptor, written, line

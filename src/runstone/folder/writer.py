@@ -19,7 +19,7 @@ import msgspec
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE
-from runstone.core.ranges import Range
+from runstone.core.ranges import Range, count
 from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
@@ -125,6 +125,8 @@ class RunWriter:
         with self.lock:
             self.flush()
             chunk = ev.Chunk(seq=self.state.seq + 1, at=clock.now(), block=block, elements=elements, **fields)
+            if count(elements) != chunk.ok + chunk.failed + chunk.upstream_failed:
+                raise ValueError(f"a chunk of {block} tells of more or fewer elements than it names")
             buffers = encode_frame(chunk, list(payload))
             self._append(self._pack(block), buffers, sum(map(len, buffers)))
             try:
@@ -239,6 +241,10 @@ class RunWriter:
         except StorageError as error:
             self._break(error)
             raise
+        except BaseException:
+            # what was to be synced is forgotten by now, so nothing may be said to be
+            self.broken = self._interruption
+            raise
 
     def must_sync(self, *, files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
         """Let the next sync also bring these closed files and folders to the disk."""
@@ -329,7 +335,7 @@ class RunWriter:
     def abandon(self, why: str, reason: Reason) -> None:
         """After the machinery has failed: end all blocks and the run as crashed; nothing if the disk refuses that."""
         with self.lock:
-            if self._torn:
+            if self._torn or not isinstance(self.broken, StorageError | None):
                 return
             self.broken = None
             if not self.state.done:
