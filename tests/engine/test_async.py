@@ -251,7 +251,7 @@ def test_threads_and_files_are_given_back() -> None:
         failing.run({"x": 1}, raise_on_error=False)
         with pytest.raises(InputError):
             adding.run({"y": 1})
-        runstone.open(adding.run({"x": 1}, run_folder=f"kept-{number}").id[:8] and f"./kept-{number}").outputs["add"]
+        assert runstone.open(str(adding.run({"x": 1}).run_folder)).outputs["add"] == 2
     for _ in range(100):
         if threading.active_count() <= before[1]:
             break

@@ -64,7 +64,8 @@ ODD_ERRORS = [
     NoText(), NoCause(), Leaving("bye"), SystemExit(3), SystemExit(), GeneratorExit(), MemoryError(), StopIteration(7),
     RecursionError(), ExceptionGroup("several", [ValueError(1), TypeError(2)]), BaseExceptionGroup("g", [Leaving()]),
     SyntaxError("odd", ("file.py", 3, 1, "x = = 2", 3, 6)), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), chained(),
-    OSError(2, "absent", "file"), ValueError(object()), ValueError(), KeyError("\ud800"), AssertionError("a\nb\0c\x1b[31m"),
+    OSError(2, "absent", "file"), ValueError(object()), ValueError(), KeyError("\ud800"),
+    AssertionError("a\nb\0c\x1b[31m"),
 ]  # fmt: skip
 
 

@@ -34,6 +34,7 @@ def command(
     from runstone.cli.loading import load_pipeline
     from runstone.cli.parameters import read_parameters
     from runstone.cli.printing import print_json
+    from runstone.drawing.lettering import showable
     from runstone.engine.launch import AUTO, launch
     from runstone.folder.resolve import shown
     from runstone.run import execute
@@ -59,5 +60,8 @@ def command(
     if as_json:
         print_json(run.status_object())
     else:
-        click.echo(run.explain(), err=True)
+        saved = [f"  saved: {folder}/{one.path}" for one in run.list_artifacts()[:5]]
+        # what went wrong is in the words of the user's code, and may hold anything
+        for line in (*run.explain().splitlines(), *saved):
+            click.echo(showable(line), err=True)
     sys.exit(code_for(run.status, strict=strict))
