@@ -8,11 +8,12 @@ from typing import Any
 
 from runstone.core import events as ev
 from runstone.core.moves import DONE
+from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.engine.launch import Launched
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
-from runstone.errors import RunFailed, RunNotFound
+from runstone.errors import RunError, RunFailed, RunNotFound
 from runstone.folder import manifest
 from runstone.folder.observe import duration
 from runstone.folder.resolve import resolve, shown
@@ -202,6 +203,10 @@ class RunErrorRecord:
         Works in any process that can import the function. Raises what the function raises, and RunError if the
         function or its inputs cannot be found.
         """
+        if self.reason == Reason.CONDITION_ERROR.value:
+            raise RunError(
+                f"it was the condition of block {self.block!r} that raised; its function was not called, and is not now"
+            )
         return self._source.reproduce(self.block, self.element)
 
     def __repr__(self) -> str:

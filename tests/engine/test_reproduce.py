@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import runstone
-from runstone import Failed, Pipeline, RunError, RunFailed, block
+from runstone import Failed, Pipeline, RunError, block
 from tests import scripts
 
 
@@ -118,7 +118,10 @@ def test_an_element_that_was_never_called_has_no_error_of_its_own() -> None:
     assert [(error.block, error.element) for error in run.errors] == [("f", 1)]
     mark = run.outputs["z"][1]
     assert isinstance(mark, Failed)
-    assert mark.explain() == "element 1 of block 'g' was not called, because element 1 of block 'f' failed with ValueError: one"
+    assert (
+        mark.explain()
+        == "element 1 of block 'g' was not called, because element 1 of block 'f' failed with ValueError: one"
+    )
 
 
 SCRIPT = """
@@ -163,7 +166,7 @@ for error in run.errors:
 EXPECTED = "ZeroDivisionError division by zero\nTypeError unsupported operand type(s) for +: 'int' and 'str'\n"
 
 
-@pytest.mark.parametrize("how", ["script", "-m", "module", "command"])
+@pytest.mark.parametrize("how", ["script", "-m", "command"])
 def test_a_new_process_finds_the_function_again(tmp_path: Path, how: str) -> None:
     scripts.write(tmp_path / "odd.py", SCRIPT)
     scripts.write(tmp_path / "helper.py", HELPER)
@@ -172,8 +175,7 @@ def test_a_new_process_finds_the_function_again(tmp_path: Path, how: str) -> Non
         ran = scripts.runstone("run", "odd.py", *params, "--run-folder", "run", cwd=tmp_path)
         assert ran.returncode == 1, ran.stderr
     else:
-        main = "import runpy; runpy.run_module('odd', run_name='__main__')"
-        arguments = {"script": ["odd.py"], "-m": ["-m", "odd"], "module": ["-c", main]}[how]
+        arguments = ["odd.py"] if how == "script" else ["-m", "odd"]
         ran = scripts.python(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
         assert (ran.stdout, ran.stderr) == (EXPECTED, "")
     for where in (tmp_path, tmp_path / "elsewhere"):
@@ -275,15 +277,41 @@ def test_raising_in_main_chains_to_the_original(tmp_path: Path) -> None:
     assert sys.executable
 
 
-def test_run_failed_survives_pickling() -> None:
-    import pickle
+def test_a_condition_that_raised_is_not_taken_for_its_block() -> None:
+    called = []
 
-    @block
-    def f() -> None:
-        raise ValueError("x")
+    def guard(x: int) -> bool:
+        raise ValueError("guard")
 
-    with pytest.raises(RunFailed) as caught:
-        Pipeline("p", [f]).run()
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert str(again) == str(caught.value)
-    assert again.run.status == "failed"
+    @block(when=guard)
+    def guarded(x: int) -> int:
+        called.append(x)
+        return x
+
+    run = failed_run([guarded], {"x": 1})
+    assert run.errors[0].reason == "condition_error"
+    assert again(run) == (
+        "RunError: it was the condition of block 'guarded' that raised; its function was not called, and is not now"
+    )
+    assert called == []
+
+
+@FOLDERS
+@pytest.mark.parametrize(("missing", "taken"), [("drop", [0, 2]), ("keep", [0, "Failed", 2])])
+def test_failed_elements_are_left_out_or_kept_as_they_were(kept: bool, missing: str, taken: list[Any]) -> None:
+    @block(mapspec="x[i] -> y[i]", on_error="continue")
+    def f(x: int) -> int:
+        if x == 1:
+            raise ValueError("one")
+        return x
+
+    @block(missing=missing)
+    def g(y: list[Any]) -> None:
+        raise KeyError([type(one).__name__ if isinstance(one, Failed) else one for one in y])
+
+    run = failed_run([f, g], {"x": [0, 1, 2]}, **settings_for(kept))
+    assert again(run, 1) == f"KeyError: {taken}"
+    if kept:
+        opened = runstone.open(str(run.run_folder))
+        assert again(run, 1) == f"KeyError: {taken}"
+        assert [type(one).__name__ for one in opened.outputs["y"]] == ["int", "Failed", "int"]

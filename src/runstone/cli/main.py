@@ -6,7 +6,6 @@ A command's module is imported when it is used, so that `runstone status` never 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
@@ -81,10 +80,6 @@ def invoke(args: list[str]) -> int:
         return complain("interrupted", 130)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
-    except BrokenPipeError:
-        # The reader of a pipe has gone: nobody is there to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as error:
         return _own(error)
 

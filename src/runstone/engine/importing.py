@@ -57,5 +57,6 @@ def file_of(module_name: str) -> str | None:
     module = sys.modules.get(module_name)
     if module_name == "__main__":
         path = getattr(module, "__file__", None)
-        return os.path.abspath(path) if path else None
+        # from standard input it is "<stdin>"
+        return os.path.abspath(path) if path and os.path.isfile(path) else None
     return getattr(module, _LOADED, None)

@@ -21,7 +21,7 @@ from runstone.engine.driver import Driver, Task
 from runstone.engine.failures import clean
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
-from runstone.errors import FolderError, InputError, SettingError
+from runstone.errors import InputError, SettingError
 from runstone.folder import clock, identity, inputs, manifest, pulse, writer
 from runstone.version import VERSION
 
@@ -139,7 +139,7 @@ def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str) ->
         return os.path.join(config.runs_root(), f"{pipeline}-{run_id[:8]}")
     path = os.path.abspath(os.fspath(given))
     if os.path.exists(path) and not os.path.isdir(path):
-        raise FolderError(f"run_folder {path} is a file; give a folder, or the name of one to be made")
+        raise InputError(f"run_folder {path} is a file; give a folder, or the name of one to be made")
     return path
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from runstone.blocks import Block
@@ -19,8 +19,11 @@ def call_again(
     element: int | None,
     value: Callable[[str], Any],
     function: Callable[..., Any] | None,
+    params: Iterable[str],
 ) -> Any:
-    """Call a block's function as the run did. value: gives parameters and outputs by name. function: if it is known.
+    """Call a block's function as the run did.
+
+    value: gives parameters and outputs by name; params: the names of all parameters. function: if it is known.
 
     Raises what the function raises, and RunError if the function cannot be found.
     """
@@ -33,7 +36,7 @@ def call_again(
         {parameter.name: value(parameter.name) for parameter in block.parameters},
         mapspec=block.mapspec if block.graph_block().is_mapped else None,
         missing=None if described.missing is None else Missing(described.missing),
-        extras={each: value(each) for each in info.params if each not in taken} if block.takes_extra else {},
+        extras={each: value(each) for each in params if each not in taken} if block.takes_extra else {},
     )
     arguments, keywords = split_arguments(block.parameters, plan.arguments_of(element or 0))
     return block.function(*arguments, **keywords)

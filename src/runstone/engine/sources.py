@@ -122,7 +122,7 @@ class FolderSource:
         return self._loader.artifacts()
 
     def reproduce(self, block: str, element: int | None) -> Any:
-        return call_again(self.info, block, element, self._value, self._functions.get(block))
+        return call_again(self.info, block, element, self._value, self._functions.get(block), self.info.params)
 
     def _value(self, name: str) -> Any:
         if name in self.info.outputs:
@@ -179,4 +179,5 @@ class MemorySource:
     def reproduce(self, block: str, element: int | None) -> Any:
         if block not in self._functions:
             raise RunError(f"there is no block {block!r} in this run")
-        return call_again(self.info, block, element, self._values.__getitem__, self._functions[block])
+        function, params = self._functions[block], self._values.params
+        return call_again(self.info, block, element, self._values.__getitem__, function, params)

@@ -187,10 +187,7 @@ class StoredArray(Sequence[Any]):
             axes = tuple(self._block.axes.get(self.name, ()))
             outer = _external(self._block)
             external = tuple(axis in outer for axis in axes)
-            simple = all(external) and len(axes) == 1
-            cells: Any = self._cells if simple else list(self._cells)
-            failed: list[int] | None = [] if simple else None
-            self._array = MappedArray(self.name, axes, external, self._cells.shape or (), cells, failed)
+            self._array = MappedArray(self.name, axes, external, self._cells.shape or (), list(self._cells))
         return self._array
 
     def __len__(self) -> int:
@@ -224,9 +221,7 @@ class StoredArray(Sequence[Any]):
 
     def to_numpy(self) -> Any:
         """All elements as a numpy array."""
-        whole = self.as_mapped()
-        cells = MappedArray(whole.name, whole.axes, whole.external, whole.external_shape, list(self._cells))
-        return cells.whole(Form.ARRAY)
+        return self.as_mapped().whole(Form.ARRAY)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         found = self.to_numpy()
