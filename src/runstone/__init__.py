@@ -68,7 +68,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'runstone' has no attribute {name!r}")
     import importlib
 
-    # `runstone.block` is a module and a name: the name is what users mean
     found = getattr(importlib.import_module(_HOME[name]), _INSIDE.get(name, name))
     globals()[name] = found
     return found

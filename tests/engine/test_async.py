@@ -193,6 +193,8 @@ def test_cancelling_the_task_that_waits_cancels_the_run() -> None:
     async def main() -> Any:
         handle = gate.pipeline.run_async({"x": [0, 1, 2, 3]}, raise_on_error=False)
         task = asyncio.ensure_future(_waited(handle))
+        # once round the loop, or the task would be cancelled before it begins to wait
+        await asyncio.sleep(0)
         while not gate.reached.is_set():
             await asyncio.sleep(0.001)
         task.cancel()

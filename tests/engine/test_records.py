@@ -38,15 +38,15 @@ def add(x: int, y: int = 1) -> int:
 adding = Pipeline("adding", [add], tags=["a"], version="7", description="Adds")
 
 
-PROPERTIES = (
-    "id run_id pipeline graph_name workspace workspace_id job_id run_folder tags status done created_at started_at "
-    "finished_at completed_at duration_seconds progress blocks stages error artifacts"
-).split()
+PROPERTIES = """
+    id run_id pipeline graph_name workspace workspace_id job_id run_folder tags status done created_at started_at
+    finished_at completed_at duration_seconds progress blocks stages error artifacts
+"""
 
 
 def told(run: Run) -> dict[str, Any]:
     """All that a run tells about itself."""
-    found = {name: getattr(run, name) for name in PROPERTIES}
+    found = {name: getattr(run, name) for name in PROPERTIES.split()}
     found |= {"manifest": run.manifest(), "status object": run.status_object()}
     return {**found, "explain": run.explain(), "repr": repr(run)}
 
@@ -125,7 +125,7 @@ def test_a_folder_with_other_things_in_it_keeps_them() -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_refused() -> None:
     Path("file").write_text("mine")
-    with pytest.raises(FolderError, match="is a file; give a folder"):
+    with pytest.raises(InputError, match="is a file; give a folder"):
         adding.run({"x": 1}, run_folder="file")
     with pytest.raises(FolderError, match="not a folder"):
         adding.run({"x": 1}, run_folder="file/below")

@@ -22,7 +22,7 @@ from runstone.engine.failures import clean
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import InputError, SettingError
-from runstone.folder import clock, identity, inputs, manifest, pulse, writer
+from runstone.folder import clock, identity, inputs, pulse, writer
 from runstone.version import VERSION
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class Launched:
     def execute(self) -> None:
         """Execute to the end. Raises StorageError, Superseded, KeyboardInterrupt; a failed run raises nothing here."""
         recorder = self.driver.recorder
-        if isinstance(recorder, FolderRecorder):
-            pulse.join(recorder.writer)
+        pulse.join(recorder.heart)
         try:
             if _shown(self._show):
                 from runstone.engine.progress import Display
@@ -63,11 +62,8 @@ class Launched:
             else:
                 self.driver.execute()
         finally:
-            if isinstance(recorder, FolderRecorder):
-                pulse.leave(recorder.writer)
-                recorder.writer.close()
-        if isinstance(recorder, FolderRecorder):
-            manifest.save(recorder.writer.folder, self.info, recorder.state)
+            pulse.leave(recorder.heart)
+            recorder.close()
 
 
 def launch(

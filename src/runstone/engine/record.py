@@ -17,6 +17,7 @@ from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.errors import NotStorable
+from runstone.folder.pulse import Beating
 
 E = TypeVar("E", bound=ev.Event)
 
@@ -46,11 +47,17 @@ class ElementNotStorable(Exception):
 
 
 class Recorder(Protocol):
-    """Where a run is recorded. Every method may raise FolderError; then nothing more can be recorded."""
+    """Where a run is recorded. Every method may raise FolderError; then nothing more can be recorded.
+
+    heart: what the pulse ticks while the run goes on.
+    """
 
     folder: str | None
     state: fold.RunState
     on_tick: Callable[[float], None] | None
+
+    @property
+    def heart(self) -> Beating: ...
 
     def event(self, kind: type[E], **fields: Any) -> E: ...
 
@@ -67,3 +74,5 @@ class Recorder(Protocol):
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None: ...
 
     def abandon(self, why: str, reason: Reason) -> None: ...
+
+    def close(self) -> None: ...

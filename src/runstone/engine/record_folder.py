@@ -14,7 +14,7 @@ from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.engine.record import ElementNotStorable, Elements
 from runstone.errors import NotStorable
-from runstone.folder import artifacts
+from runstone.folder import artifacts, manifest
 from runstone.folder.failed_cells import FAILED, UPSTREAM_FAILED, to_text
 from runstone.folder.preview import preview, type_name
 from runstone.folder.values import Column, encode_column, encode_small, find_unstorable
@@ -39,6 +39,11 @@ class FolderRecorder:
         self.flush = writer.flush
         self.close_block = writer.close_pack
         self._cell_bytes: dict[str, float] = {}
+
+    @property
+    def heart(self) -> RunWriter:
+        """What the pulse ticks."""
+        return self.writer
 
     @property
     def on_tick(self) -> Callable[[float], None] | None:
@@ -141,6 +146,12 @@ class FolderRecorder:
     def abandon(self, why: str, reason: Reason) -> None:
         """The machinery has failed: say so in the record, if there is room for that."""
         self.writer.abandon(why, reason)
+
+    def close(self) -> None:
+        """Nothing more comes: let go of the files, and leave a manifest of what there is."""
+        self.writer.close()
+        if self.state.done:
+            manifest.save(self.writer.folder, self.writer.info, self.state)
 
 
 def _without(cells: Sequence[Any], bad: Sequence[int]) -> list[Any]:

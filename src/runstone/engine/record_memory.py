@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,17 +28,36 @@ class MemoryRecorder:
         self.state = fold.initial(block.name for block in info.blocks)
         self.errors: list[ev.ErrorRaised] = []
         self.on_tick: Callable[[float], None] | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def heart(self) -> MemoryRecorder:
+        """What the pulse ticks."""
+        return self
+
+    def tick(self, now: float) -> None:
+        """Let the block that is collecting say how far it is."""
+        if self.on_tick is not None:
+            self.on_tick(now)
+
+    def forked(self) -> None:
+        """A forked child goes on in its own memory."""
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        return
 
     def start(self) -> None:
         """The run begins, in this process."""
         self.event(ev.RunStarted, driver=identity.this_process())
 
     def event(self, kind: type[E], **fields: Any) -> E:
-        event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
-        fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
-        if isinstance(event, ev.ErrorRaised) and event.final:
-            self.errors.append(event)
-        return event
+        with self._lock:
+            event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
+            fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
+            if isinstance(event, ev.ErrorRaised) and event.final:
+                self.errors.append(event)
+            return event
 
     def flush(self) -> None:
         return
@@ -45,19 +65,20 @@ class MemoryRecorder:
     def elements(self, ended: Elements) -> None:
         upstream = sum(ended.cells[position].origin is not None for position in ended.bad)
         good = len(ended.cells) - len(ended.bad)
-        chunk = ev.Chunk(
-            seq=self.state.seq + 1,
-            at=clock.now(),
-            block=ended.block,
-            elements=ended.ranges,
-            ok=good,
-            failed=len(ended.bad) - upstream,
-            upstream_failed=upstream,
-            columns=[ev.ColumnMeta(name=name, bytes=0, count=good) for name in ended.outputs],
-            shape=ended.shape,
-            retries=ended.retries,
-        )
-        fold.apply(self.state, chunk)
+        with self._lock:
+            chunk = ev.Chunk(
+                seq=self.state.seq + 1,
+                at=clock.now(),
+                block=ended.block,
+                elements=ended.ranges,
+                ok=good,
+                failed=len(ended.bad) - upstream,
+                upstream_failed=upstream,
+                columns=[ev.ColumnMeta(name=name, bytes=0, count=good) for name in ended.outputs],
+                shape=ended.shape,
+                retries=ended.retries,
+            )
+            fold.apply(self.state, chunk)
 
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
         return {name: ev.StoredValue(value=None, type=type_name(value)) for name, value in values.items()}
