@@ -1,35 +1,82 @@
-"""One nursery for all tests here, and a place in memory for each."""
+"""Places as in the short tests, and figures: what the long ones counted and measured goes to bench/CHAOS.md."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
+import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness.nursery import Nursery
-from tests.harness.scene import Scene, memory_folder
+from tests.durability.conftest import disk_scene, nursery, scene
+from tests.harness.scene import seed
+
+__all__ = ["disk_scene", "nursery", "scene"]
+
+PAGE = Path(__file__).parent.parent.parent / "bench" / "CHAOS.md"
+SEED = seed(None)
+_figures: dict[str, list[tuple[str, str]]] = {}
 
 
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with Nursery(tmp_path_factory.mktemp("answers")) as nursery:
-        yield nursery
+class Figures:
+    """What one test has to tell. `told("kills", 1000)` becomes a line of its table."""
+
+    def __init__(self, title: str) -> None:
+        self._lines = _figures.setdefault(title, [])
+
+    def told(self, what: str, figure: object) -> None:
+        """Add a line."""
+        self._lines.append((what, f"{figure:,}" if isinstance(figure, int) else str(figure)))
+
+    def seconds(self, what: str, measured: list[float]) -> None:
+        """Add a line for times: median, 99th percentile, longest."""
+        ordered = sorted(measured)
+        chosen = (len(ordered) // 2, len(ordered) * 99 // 100, len(ordered) - 1)
+        self.told(what, " / ".join(f"{ordered[each] * 1000:,.1f} ms" for each in chosen))
 
 
 @pytest.fixture
-def scene(nursery: Nursery) -> Iterator[Scene]:
-    """In memory, for runs in large numbers."""
-    place = Path(tempfile.mkdtemp(prefix="runstone-", dir=memory_folder()))
-    yield Scene(nursery, place)
-    nursery.clear()
-    shutil.rmtree(place, ignore_errors=True)
+def figures(request: pytest.FixtureRequest) -> Figures:
+    return Figures(str(request.function.__doc__).strip().rstrip("."))
 
 
 @pytest.fixture
-def disk_scene(nursery: Nursery, tmp_path: Path) -> Iterator[Scene]:
-    """On a real disk."""
-    yield Scene(nursery, tmp_path / "scene")
-    nursery.clear()
+def chaos_seed() -> int:
+    """Where all random choices start; printed, and set by RUNSTONE_SEED."""
+    print(f"RUNSTONE_SEED={SEED}")
+    return SEED
+
+
+@pytest.fixture(autouse=True)
+def _long(request: pytest.FixtureRequest) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    title = str(request.function.__doc__).strip().rstrip(".")
+    if title in _figures:
+        _figures[title].append(("took", f"{time.monotonic() - began:,.0f} s"))
+
+
+def pytest_report_header() -> str:
+    return f"RUNSTONE_SEED={SEED}"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if not _figures or exitstatus != 0:
+        return
+    lines = [
+        "# What chaos found",
+        "",
+        "Written by `make chaos`. Real processes run real pipelines and die; a reader that shares no code with Runstone",
+        "says what is on disk, and a file that user code writes for itself says what was executed. Any contradiction",
+        "ends the run of these tests, so the figures below are of runs without one.",
+        "",
+        f"Seed {SEED} (`RUNSTONE_SEED={SEED} make chaos` chooses the same), {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, "
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}. Times are median / 99th percentile / longest.",
+    ]
+    for title, told in _figures.items():
+        lines += ["", f"## {title}", "", "| | |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in told)]
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text("\n".join(lines) + "\n")

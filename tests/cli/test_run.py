@@ -183,7 +183,8 @@ def test_a_pipeline_that_is_not_found_is_wrong_use_that_names_those_there_are(
 
 @pytest.mark.parametrize(
     "code",
-    ["import nothing_at_all", "1 / 0", "def broken(:", "raise SystemExit(3)", "from runstone import Pipeline\nPipeline('p', [])",
+    ["import nothing_at_all", "1 / 0", "def broken(:", "raise SystemExit(3)",
+     "from runstone import Pipeline\nPipeline('p', [])",
      "from runstone import Pipeline, block\n@block(retries=-1)\ndef f(): ...\np = Pipeline('p', [f])"],
 )  # fmt: skip
 def test_a_file_that_cannot_be_imported_is_told_with_its_place(tmp_path: Path, code: str) -> None:

@@ -218,12 +218,21 @@ def test_giving_up_never_waits_for_the_pulse(scene: Scene) -> None:
                 with contextlib.suppress(FolderError):
                     begun.tick(clock.steady())
 
-        ticking = threading.Thread(target=tick)
+        ticking = threading.Thread(target=tick, daemon=True)
         giving_up = threading.Thread(target=begun.abandon, args=("no room", Reason.STORAGE), daemon=True)
         ticking.start()
         giving_up.start()
         giving_up.join(20)
-        assert not giving_up.is_alive(), "giving up and the pulse wait for each other"
         stop.set()
+        assert not giving_up.is_alive(), "giving up and the pulse wait for each other"
         ticking.join()
         begun.close()
+
+
+@pytest.mark.parametrize("call", [3, 4], ids=["the last checkpoint", "the manifest"])
+def test_a_run_that_has_ended_does_not_fail_for_want_of_what_is_derived(scene: Scene, call: int) -> None:
+    fault = {"call": call, "when": "before", "action": "ENOSPC", "name": "replace", "lasting": True}
+    answer = scene.spawn(heartbeat=60.0, fault=fault).answer()
+    assert answer["status"] == "degraded"
+    assert scene.status()["status"] == "degraded"
+    assert scene.judge() == []

@@ -96,6 +96,17 @@ def test_a_forked_child_that_returns_from_its_block_cannot_touch_the_record(scen
     assert Ground(scene.folder).elements["wild"].keys() == set(range(SIZE))
 
 
+def test_a_forked_child_that_outlives_the_run_does_not_end_it_again(scene: Scene) -> None:
+    assert wild(scene, "fork_and_linger", at=None)["status"] == "completed"
+    before = {path: (path.stat().st_ino, path.stat().st_size) for path in scene.folder.rglob("*")}
+    (scene.place / "over").touch()
+    deadline = time.monotonic() + 10
+    while not (scene.place / "child").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "a forked child cannot record" in (scene.place / "child").read_text()
+    assert {path: (path.stat().st_ino, path.stat().st_size) for path in scene.folder.rglob("*")} == before
+
+
 def test_a_forked_child_cannot_save_an_artifact(scene: Scene) -> None:
     assert wild(scene, "fork_and_save") == {"status": "completed", "artifacts": 0}
     assert "a forked child cannot record" in (scene.place / "child").read_text()

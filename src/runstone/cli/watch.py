@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from runstone.cli.arguments import pretty_option, run_argument
+from runstone.cli.arguments import Seconds, pretty_option, run_argument
 from runstone.cli.exits import code_for
 from runstone.cli.printing import print_json
 from runstone.errors import RunNotFound
@@ -17,9 +17,9 @@ from runstone.folder.resolve import resolve
 
 @click.command()
 @run_argument
-@click.option("--interval", type=click.FloatRange(min=0.01), default=1.0, metavar="S", show_default=True,
+@click.option("--interval", type=Seconds(min=0.01), default=1.0, metavar="S", show_default=True,
               help="Seconds between two looks; the journal is watched more closely.")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Give up after S seconds, with exit code 2.")
+@click.option("--timeout", type=Seconds(min=0), metavar="S", help="Give up after S seconds, with exit code 2.")
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @pretty_option
 def command(run: str, interval: float, timeout: float | None, strict: bool, pretty: bool) -> None:

@@ -85,7 +85,10 @@ def _condition(work: Work) -> BlockEnd | None:
     work.control.interruptible = True
     try:
         plan = plan_calls(
-            when, work.block.graph_block().condition, {name: work.values[name] for name in uses}, missing=None
+            when,
+            work.block.graph_block().condition,
+            {name: work.values[name] for name in uses},
+            missing=work.settings.missing,
         )
         arguments = next(iter(plan.arguments(range(1))))
         if plan.function(*arguments):
