@@ -19,6 +19,7 @@ from pipelines import chain, fan, fan_with_failures, peer_chain, peer_fan
 
 ELEMENTS = 100_000
 PEER_ELEMENTS = 10_000
+LOAD = os.getloadavg()[0]
 RESULTS = ROOT / "bench" / "RESULTS.md"
 
 
@@ -322,6 +323,7 @@ def heading() -> list[str]:
         "",
         f"`make bench` on {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}; {versions}.",
         "Medians; each comparison was measured in turns in the same run. Nothing was deleted between repetitions.",
+        f"Load of the machine when it began: {LOAD:.1f} (0 is a machine to itself).",
         "",
     ]
 

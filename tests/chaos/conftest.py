@@ -68,7 +68,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     lines = [
         "# What chaos found",
         "",
-        "Written by `make chaos`. Real processes run real pipelines and die; a reader that shares no code with Runstone",
+        "Written by `make chaos`. Real processes run real pipelines and die; a reader without a line of Runstone's",
         "says what is on disk, and a file that user code writes for itself says what was executed. Any contradiction",
         "ends the run of these tests, so the figures below are of runs without one.",
         "",

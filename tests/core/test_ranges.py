@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstone.core.ranges import Range, add_range, count, missing_ranges, numbers, to_ranges
+from runstone.core.ranges import Range, add_range, add_ranges, count, missing_ranges, numbers, to_ranges
 
 pieces = st.tuples(st.integers(0, 40), st.integers(-3, 12)).map(lambda piece: (piece[0], piece[0] + piece[1]))
 
@@ -47,6 +48,29 @@ def test_numbers_become_ranges_and_come_back(there: set[int]) -> None:
     ranges = to_ranges(sorted(there))
     assert is_normal(ranges)
     assert list(numbers(ranges)) == sorted(there)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(pieces, max_size=20), st.lists(pieces, max_size=25))
+def test_adding_many_at_once_is_adding_one_after_the_other(before: list[Range], added: list[Range]) -> None:
+    ranges, one_by_one = [], []
+    for piece in before:
+        add_range(ranges, *piece)
+        add_range(one_by_one, *piece)
+    new = sum(add_range(one_by_one, *piece) for piece in added)
+    assert add_ranges(ranges, added) == new
+    assert ranges == one_by_one
+    assert is_normal(ranges)
+
+
+def test_filling_many_gaps_does_not_take_longer_the_more_there_are_elsewhere() -> None:
+    ranges = [(number, number + 1) for number in range(0, 400_000, 2)]
+    filling = [(number, number + 1) for number in range(1, 400_000, 2)]
+    start = time.thread_time()
+    for first in range(0, len(filling), 5_000):
+        assert add_ranges(ranges, filling[first : first + 5_000]) == 5_000
+    assert ranges == [(0, 400_000)]
+    assert time.thread_time() - start < 5
 
 
 def test_appending_in_order_keeps_one_range() -> None:

@@ -20,7 +20,7 @@ def traced(scene: Scene, **options: object) -> list[Step]:
     scene.folder = scene.place / "deep" / "runs" / "it"
     path = scene.place / "trace"
     answer = scene.spawn(traced=str(path), reboots=True, **options).answer()
-    assert "error" not in answer, answer
+    assert "error" not in answer or "fault" in options, answer
     return trace.load(str(path))
 
 
@@ -42,6 +42,15 @@ def test_no_death_of_the_machine_takes_what_was_synced_or_leaves_an_end_without_
     steps = traced(scene, **BUSY)
     assert len(steps) > 100
     assert next(violations(scene, steps), None) is None
+
+
+def test_what_a_disk_refused_to_sync_is_in_no_end(scene: Scene) -> None:
+    for call in (4, 7, 10, 13, 16):
+        fault = {"name": "sync", "call": call, "when": "before", "action": "EIO"}
+        steps = traced(scene, pipeline="everything", fault=fault, pause=0.002, chunk=1000, heartbeat=60.0)
+        assert steps
+        assert next(violations(scene, steps, picked=3), None) is None, fault
+        scene.clear()
 
 
 def test_a_flipped_bit_takes_its_record_and_nothing_else(scene: Scene) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from runstone.folder import identity, look, observe, read
-from tests.durability.test_takeover import wait_for
+from runstone.folder import checkpoint, clock, identity, look, observe, read
+from runstone.folder.takeover import take_over
+from tests.durability.test_takeover import killed_in_its_map, wait_for
 from tests.harness import verdict
 from tests.harness.ground import Ground
 from tests.harness.scene import Scene
@@ -160,6 +161,30 @@ def test_a_checkpoint_of_a_driver_that_was_taken_over_is_not_believed(scene: Sce
     child.signal(signal.SIGCONT)
     assert child.answer()["error"] == "Superseded"
     assert {**scene.status(), "status_source": told["status_source"]} == told
+
+
+def test_a_checkpoint_that_counts_on_more_than_the_takeover_left_is_not_believed(scene: Scene) -> None:
+    # the driver that was taken over went on for a moment: a pack that no takeover knows, and a checkpoint that does
+    killed_in_its_map(scene)
+    ahead = read.read_run(str(scene.folder))
+    take_over(str(scene.folder), unproven=True).close()
+    told = scene.status()
+    ghost = scene.folder / "outputs" / "seeds.0001.pack"
+    ghost.write_bytes(b"nobody counts this")
+    ahead.state.seq += 3
+    ahead.state.blocks["dawdle"].ok += 3
+    forged = checkpoint.Checkpoint(
+        run_id=ahead.info.id,
+        at="2100-01-01T00:00:00Z",
+        steady=clock.steady(),
+        boot_id=identity.boot_id(),
+        lease_seconds=30.0,
+        state=ahead.state,
+        files=[checkpoint.FileMark(path="outputs/seeds.0001.pack", offset=18, crc=checkpoint.mark(ghost.read_bytes()))],
+    )
+    (scene.folder / "status.json").write_bytes(checkpoint.encode(forged))
+    now = scene.status()
+    assert (now["seq"], now["epoch"], now["progress"]) == (told["seq"], told["epoch"], told["progress"])
 
 
 def test_everything_that_changes_a_run_folder_goes_through_one_module(scene: Scene) -> None:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import resource
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runstone.core import events as ev
 from runstone.core.reasons import Reason
 from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.errors import FolderError
-from runstone.folder import clock, writer
+from runstone.folder import clock, observe, writer
 from runstone.folder.takeover import take_over
 from tests.harness import faults, verdict
 from tests.harness.ground import Ground
 from tests.harness.scene import Scene, calls_of, command
 
 LIMITED = "tests.durability.test_refusals:limited"
+CUT_REFUSED = "tests.durability.test_refusals:cut_refused"
 
 
 def judged(scene: Scene, answer: dict[str, Any]) -> list[str]:
@@ -82,6 +87,27 @@ def test_a_file_that_may_not_grow_is_cut_back_to_its_last_record(scene: Scene) -
         assert not wrong, (size, answer, wrong)
         scene.clear()
     assert refused > 10
+
+
+def test_nothing_is_written_behind_half_a_record_that_cannot_be_taken_back(scene: Scene) -> None:
+    for call in range(4, 9):
+        fault = {"name": "append", "call": call, "when": "middle", "action": "EIO"}
+        answer = scene.spawn(CUT_REFUSED, fault=fault).answer()
+        assert answer["error"] == "StorageError"
+        assert judged(scene, answer) == []
+        scene.clear()
+
+
+def cut_refused(folder: str, oracle: str, fault: dict[str, Any]) -> dict[str, Any]:
+    """A run on a disk that writes half a record and then neither the rest nor takes it back."""
+    from runstone.folder import disk
+    from tests.harness import mortal
+
+    def refuse(descriptor: int, length: int, path: str) -> None:
+        raise disk.refused(OSError(5, "EIO"), path)
+
+    disk.cut = refuse
+    return mortal.live(folder, oracle, fault=fault)
 
 
 @contextlib.contextmanager
@@ -201,16 +227,45 @@ def test_nothing_can_be_recorded_or_taken_over_on_a_read_only_mount_and_everythi
         assert there.status()["status"] == "missing"
 
 
+def begun_in(folder: Path) -> writer.RunWriter:
+    """A run that was begun in this process."""
+    info = RunInfo(
+        id=folder.name,
+        created_at=clock.now(),
+        pipeline=PipelineInfo(name="p"),
+        blocks=[BlockInfo(name=f"b{each}", outputs=[f"o{each}"]) for each in range(5)],
+        params={},
+    )
+    return writer.begin(str(folder), info, "inline")
+
+
+def test_a_recursion_limit_hit_in_the_middle_of_a_record_leaves_no_gap(scene: Scene) -> None:
+    def at_depth(frames: int, call: Callable[[], Any]) -> None:
+        if frames > 0:
+            at_depth(frames - 1, call)
+        else:
+            call()
+
+    interrupted = 0
+    for spare in range(2, 40):
+        begun = begun_in(scene.place / str(spare))
+        record = functools.partial(begun.event, ev.BlockStarted, block="b0")
+        with contextlib.suppress(RecursionError):
+            at_depth(sys.getrecursionlimit() - len(inspect.stack(0)) - spare, record)
+        interrupted += begun.broken is not None
+        with contextlib.suppress(FolderError):
+            begun.event(ev.Warned, code="after", message="")
+            begun.flush()
+        begun.close()
+        ground = Ground(begun.folder)
+        assert ground.seqs == list(range(1, len(ground.seqs) + 1)), spare
+        assert observe.status(begun.folder)["seq"] == len(ground.seqs)
+    assert interrupted
+
+
 def test_giving_up_never_waits_for_the_pulse(scene: Scene) -> None:
     for number in range(60):
-        info = RunInfo(
-            id=str(number),
-            created_at=clock.now(),
-            pipeline=PipelineInfo(name="p"),
-            blocks=[BlockInfo(name=f"b{each}", outputs=["o"]) for each in range(5)],
-            params={},
-        )
-        begun = writer.begin(str(scene.place / str(number)), info, "inline")
+        begun = begun_in(scene.place / str(number))
         stop = threading.Event()
 
         def tick(begun: writer.RunWriter = begun, stop: threading.Event = stop) -> None:

@@ -168,6 +168,19 @@ def test_a_driver_that_does_not_look_for_the_next_epoch_is_noticed(scene: Scene)
     pytest.fail("nobody noticed")
 
 
+def test_a_driver_whose_lease_ran_out_looks_before_it_records_or_starts_anything(scene: Scene) -> None:
+    # its heartbeat is slow to notice
+    fault = {"call": 3, "when": "before", "action": "stop", "name": "append_all"}
+    child = scene.spawn(pipeline="patient", size=100, pause=0.005, chunk=5, heartbeat=60.0, lease=0.05, fault=fault)
+    assert child.wait_stopped()
+    take_over(str(scene.folder), unproven=True).close()
+    before = sum(verdict.executed(scene.oracle).values())
+    time.sleep(0.05)
+    child.signal(signal.SIGCONT)
+    assert child.answer()["error"] == "Superseded"
+    assert sum(verdict.executed(scene.oracle).values()) - before <= 2 * 5
+
+
 def test_a_driver_that_was_stopped_in_user_code_stops_its_work_soon_after_it_wakes(scene: Scene) -> None:
     child = scene.spawn(pipeline="patient", size=1000, pause=0.01, chunk=10_000, heartbeat=1.0)
     wait_for(scene, "dawdle", 5)

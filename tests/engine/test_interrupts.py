@@ -264,3 +264,21 @@ def test_a_program_that_handles_the_signal_itself_keeps_doing_so(tmp_path: Path)
     process = scripts.start(sys.executable, "script.py", cwd=tmp_path)
     returned, out, err = interrupted(process, tmp_path)
     assert (returned, out) == (0, "1\n"), err
+
+
+def test_a_handler_that_a_block_installs_stays(tmp_path: Path) -> None:
+    code = """
+    import signal
+
+    def mine(number, frame):
+        pass
+
+    @block
+    def installs():
+        signal.signal(signal.SIGINT, mine)
+
+    Pipeline("own", [installs]).run(run_folder="run")
+    print(signal.getsignal(signal.SIGINT) is mine)
+    """
+    scripts.write(tmp_path / "script.py", HEAD + "\n".join(line[4:] for line in code.splitlines()))
+    assert scripts.python("script.py", cwd=tmp_path).stdout == "True\n"

@@ -449,3 +449,25 @@ def test_a_failure_of_the_inner_run_fails_the_block_around_it() -> None:
     assert "deep inside" in error.message
     assert "deep inside" in error.traceback
     assert runstone.open("./inner").status == "failed"
+
+
+@pytest.mark.parametrize(("count", "length"), [(2000, 10), (3000, 3000)])
+def test_thousands_of_parameters_are_kept_and_the_run_stays_readable(count: int, length: int) -> None:
+    def take(**more: str) -> int:
+        return len(more)
+
+    params = {f"parameter_{number}": "v" * length for number in range(count)}
+    run = Pipeline("p", [take]).run(params)
+    opened = runstone.open(str(run.run_folder))
+    assert (opened.status, opened.outputs["take"]) == ("completed", count)
+    assert opened.params[f"parameter_{count - 1}"] == "v" * length
+    assert list(opened.params) == list(params)
+
+
+def test_a_run_that_no_reader_would_read_is_refused_before_it_begins() -> None:
+    def take(**more: str) -> int:
+        return len(more)
+
+    with pytest.raises(InputError, match=r"at most 4,194,304 fit run.json"):
+        Pipeline("p", [take]).run({f"{'n' * 200}_{number}": 1 for number in range(20_000)}, run_folder="here")
+    assert Pipeline("p", [take]).run({"a": 1}, run_folder="here").status == "completed"

@@ -207,10 +207,28 @@ def live(
     params: dict[str, Any] = {"size": size}
     if chosen is everything:
         params.update(ballast=ballast(), scratch=os.path.dirname(oracle))
-    run = chosen.run(params, run_folder=folder, show_progress=False, raise_on_error=False)
-    if tracer is not None and traced is not None:
-        tracer.save(traced)
+    try:
+        run = chosen.run(params, run_folder=folder, show_progress=False, raise_on_error=False)
+    finally:
+        if tracer is not None and traced is not None:
+            tracer.save(traced)
     return {"status": run.status, "calls": calls}
+
+
+def cancel(folder: str, oracle: str, *, name: str, count: int) -> dict[str, Any]:
+    """Run everything, and cancel it once a block has been called so many times."""
+    global _pause
+    _pause = 0.01
+    watch_with(oracle)
+    params = {"size": 12, "ballast": ballast(), "scratch": os.path.dirname(oracle)}
+    handle = everything.run_async(params, run_folder=folder, show_progress=False, raise_on_error=False)
+    while not handle.done:
+        with open(oracle) as file:
+            if sum(line.startswith(f"{name} ") for line in file) >= count:
+                break
+        time.sleep(0.002)
+    handle.cancel()
+    return {"status": handle.result(30).status}
 
 
 def hold(folder: str, oracle: str, *, seconds: float, lease: float, how: str = "sleep") -> dict[str, Any]:

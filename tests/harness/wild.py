@@ -16,7 +16,7 @@ from typing import Any
 import runstone
 from runstone import Pipeline, block
 from runstone.engine import collect
-from runstone.folder import writer
+from runstone.folder import pulse, writer
 from tests.harness.mortal import ran, watch_with
 
 _place = Path()
@@ -58,6 +58,24 @@ def _fork_and_save(number: int) -> int:
     return number
 
 
+def _fork_with_locks(number: int) -> int:
+    # at the moment of the fork another thread, which the child does not have, is in the middle of recording
+    (member,) = pulse._pulse.members()
+    held = threading.Event()
+
+    def hold() -> None:
+        with member._sync_lock, member.lock:  # type: ignore[attr-defined]
+            held.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    _fork_and_return(number)
+    thread.join()
+    return number
+
+
 def _exit_hard(number: int) -> int:
     os._exit(3)
 
@@ -75,7 +93,7 @@ def _recurse(number: int) -> int:
 
 
 def _recurse_and_save(number: int) -> int:
-    path = _place / "deep.txt"
+    path = _place / "deep.md"
     path.write_text("deep")
     # so near the limit that it is hit somewhere inside of the recording, each time a frame earlier
     for spare in range(3, 60):
@@ -187,7 +205,7 @@ WILD: dict[str, Callable[[int], Any]] = {
 }
 
 
-def live(folder: str, oracle: str, *, what: str, size: int = 12, at: int | None = 6) -> dict[str, Any]:
+def live(folder: str, oracle: str, *, what: str, size: int = 12, at: int | None = 6, chunk: int = 2) -> dict[str, Any]:
     """Run a chain and a map, one element of which does something wild; what comes after must be as if it had not.
 
     at: which element; None for the last block.
@@ -195,7 +213,7 @@ def live(folder: str, oracle: str, *, what: str, size: int = 12, at: int | None 
     global _place
     _place = Path(oracle).parent
     watch_with(oracle)
-    collect.CLOSE_ELEMENTS = collect.BATCH = 2
+    collect.CLOSE_ELEMENTS = collect.BATCH = chunk
     writer.HEARTBEAT_SECONDS = 0.02
     parent = os.getpid()
 

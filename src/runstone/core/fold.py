@@ -15,7 +15,7 @@ import msgspec
 
 from runstone.core import events as ev
 from runstone.core.moves import BLOCK_DONE, BLOCK_MOVES, BLOCK_REACHABLE, DONE, RUN_MOVES, RUN_REACHABLE
-from runstone.core.ranges import Range, add_range
+from runstone.core.ranges import Range, add_range, add_ranges, count
 from runstone.core.reasons import Reason
 from runstone.core.statuses import BlockStatus, RunStatus
 
@@ -246,10 +246,13 @@ def count_chunk(state: RunState, chunk: ev.Chunk) -> None:
     total = 1 if shape is None else shape[0] if len(shape) == 1 else block.total or 0
     ok, failed = chunk.ok, chunk.failed
     new = asked = 0
-    for start, stop in chunk.elements:
+    if len(chunk.elements) == 1:
+        ((start, stop),) = chunk.elements
         if 0 <= start < stop <= total:
-            asked += stop - start
-            new += add_range(block.recorded, start, stop)
+            asked, new = stop - start, add_range(block.recorded, start, stop)
+    else:
+        fitting = [one for one in chunk.elements if 0 <= one[0] < one[1] <= total]
+        asked, new = count(fitting), add_ranges(block.recorded, fitting)
     if new != asked or new != ok + failed + chunk.upstream_failed or min(ok, failed, chunk.upstream_failed) < 0:
         # A frame whose counts do not fit its ranges, or that repeats elements: count no more than is new.
         state.refused += 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
+
+_FEW = 8
 
 
 def add_range(ranges: list[Range], start: int, stop: int) -> int:
@@ -30,6 +32,28 @@ def add_range(ranges: list[Range], start: int, stop: int) -> int:
         last += 1
     ranges[first:last] = [(low, high)]
     return stop - start - known
+
+
+def add_ranges(ranges: list[Range], added: Sequence[Range]) -> int:
+    """Put many ranges, in any order, into `ranges`, in place; returns how many of their numbers were new.
+
+    Takes time in the number of those that are added or lie between them, however many there are around.
+    """
+    if len(added) < _FEW:
+        return sum(add_range(ranges, start, stop) for start, stop in added)
+    low, high = min(start for start, _ in added), max(stop for _, stop in added)
+    first = bisect_left(ranges, low, key=lambda item: item[1])
+    last = bisect_right(ranges, high, key=lambda item: item[0])
+    between = ranges[first:last]
+    merged: list[Range] = []
+    for start, stop in sorted((*between, *added)):
+        if merged and start <= merged[-1][1]:
+            if stop > merged[-1][1]:
+                merged[-1] = (merged[-1][0], stop)
+        elif stop > start:
+            merged.append((start, stop))
+    ranges[first:last] = merged
+    return count(merged) - count(between)
 
 
 def missing_ranges(ranges: Iterable[Range], total: int) -> list[Range]:

@@ -7,6 +7,7 @@ that a chunk is closed at the latest half a second after its first result, also 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,8 +121,11 @@ class Collector:
                         )
                     )
                 except ElementNotStorable as refusal:
-                    self.retries += retries
                     self._refuse(start, refusal)
+                    if not refusal.recorded:
+                        self.retries += retries
+                    start += refusal.recorded
+                    self._closed, self._bad_closed = start, bisect_left(self.bad, start)
                     continue
                 self._closed, self._bad_closed = stop, self._bad_closed + len(bad)
                 return
@@ -131,7 +135,8 @@ class Collector:
             number = self.numbers[start + position]
             self.cells[start + position] = self._failed(number, why, 1, Reason.OUTPUT_NOT_STORABLE)
             self.refused = self.refused or why
-        self.bad = sorted({*self.bad, *(start + position for position in refusal.refused)})
+            # in place: the computing thread may be appending
+            insort(self.bad, start + position)
 
     def _ranges(self, start: int, stop: int) -> list[Range]:
         if isinstance(self.numbers, range):

@@ -44,5 +44,6 @@ class Interrupts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._entered:
             _runs.remove(self._control)
-        if self._outermost:
+        if self._outermost and signal.getsignal(signal.SIGINT) is _interrupted:
+            # unless a block has put a handler of its own there meanwhile
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,10 +39,14 @@ class Elements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ElementNotStorable(Exception):
-    """Elements gave values that cannot be stored. refused: position in the cells -> why."""
+    """Elements gave values that cannot be stored.
 
-    def __init__(self, refused: dict[int, NotStorable]) -> None:
+    refused: position in the cells -> why. recorded: how many cells before them were recorded all the same.
+    """
+
+    def __init__(self, refused: dict[int, NotStorable], recorded: int = 0) -> None:
         self.refused = refused
+        self.recorded = recorded
         super().__init__(f"{len(refused)} values cannot be stored")
 
 

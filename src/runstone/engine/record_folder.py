@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -55,31 +57,40 @@ class FolderRecorder:
         self.writer.on_tick = call
 
     def elements(self, ended: Elements) -> None:
-        """Record ended elements, in chunks of bounded size. Raises ElementNotStorable before anything is recorded."""
+        """Record ended elements, in chunks of bounded size.
+
+        Raises ElementNotStorable, which tells how many were recorded before it.
+        """
         count = len(ended.cells)
         per_cell = self._cell_bytes.get(ended.block, 0.0)
         step = max(1, int(CHUNK_BYTES / per_cell)) if per_cell else count
+        ends = list(accumulate(high - low for low, high in ended.ranges))
         for start in range(0, count, step):
-            self._elements(ended, start, min(count, start + step))
+            self._elements(ended, ends, start, min(count, start + step))
 
-    def _elements(self, ended: Elements, start: int, stop: int) -> None:
-        ranges = _slice_ranges(ended.ranges, start, stop)
+    def _elements(self, ended: Elements, ends: list[int], start: int, stop: int) -> None:
+        """Record the elements at some positions. ends: of every range, the position behind it."""
+        ranges = _slice_ranges(ended.ranges, ends, start, stop)
         if len(ranges) > _RANGES:
             # the header of a frame has a limit
             middle = (start + stop) // 2
-            self._elements(ended, start, middle)
-            self._elements(ended, middle, stop)
+            self._elements(ended, ends, start, middle)
+            self._elements(ended, ends, middle, stop)
             return
-        bad = [position for position in ended.bad if start <= position < stop]
+        bad = ended.bad[bisect_left(ended.bad, start) : bisect_left(ended.bad, stop)]
         cells = ended.cells[start:stop] if (start, stop) != (0, len(ended.cells)) else ended.cells
         good = cells if not bad else _without(cells, [position - start for position in bad])
-        columns = _columns(ended.outputs, good, cells)
+        try:
+            columns = _columns(ended.outputs, good, cells)
+        except ElementNotStorable as refusal:
+            refused = {start + position: why for position, why in refusal.refused.items()}
+            raise ElementNotStorable(refused, recorded=start) from None
         size = sum(column.size for column in columns)
         self._cell_bytes[ended.block] = size / max(1, len(good))
         if size > CHUNK_BYTES and stop - start > 1 and any(column.kind == "cells" for column in columns):
             step = max(1, (stop - start) * CHUNK_BYTES // size)
             for first in range(start, stop, step):
-                self._elements(ended, first, min(stop, first + step))
+                self._elements(ended, ends, first, min(stop, first + step))
             return
         payload: list[bytes | memoryview] = []
         fields: dict[str, Any] = {}
@@ -221,13 +232,15 @@ def _pickle_preview(raw: msgspec.Raw, value: Any) -> Any:
     return preview(value) if bytes(raw).startswith(b'{"$') else None
 
 
-def _slice_ranges(ranges: list[Range], start: int, stop: int) -> list[Range]:
-    """The elements at positions `[start, stop)` of those in `ranges`."""
+def _slice_ranges(ranges: list[Range], ends: list[int], start: int, stop: int) -> list[Range]:
+    """The elements at positions `[start, stop)` of those in `ranges`. ends: of every range, the position behind it."""
     found: list[Range] = []
-    passed = 0
-    for low, high in ranges:
-        first, last = max(low, low + start - passed), min(high, low + stop - passed)
-        if first < last:
-            found.append((first, last))
-        passed += high - low
+    at = bisect_right(ends, start)
+    while start < stop:
+        high = ranges[at][1]
+        first = high - (ends[at] - start)
+        last = min(high, first + stop - start)
+        found.append((first, last))
+        start += last - first
+        at += 1
     return found

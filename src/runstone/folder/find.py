@@ -9,7 +9,6 @@ import msgspec
 from runstone.errors import FolderError, RunNotFound
 from runstone.folder import layout, observe
 from runstone.folder.look import Look
-from runstone.folder.read import RUN_LIMIT
 from runstone.folder.resolve import resolve
 
 
@@ -31,6 +30,6 @@ def status_of(run: str, *, include_run_info: bool = False) -> dict[str, Any]:
 def _run_info(folder: str) -> Any:
     try:
         with Look(folder) as look:
-            return msgspec.json.decode(look.read(layout.RUN, RUN_LIMIT) or b"null")
+            return msgspec.json.decode(look.read(layout.RUN, layout.RUN_LIMIT) or b"null")
     except (OSError, FolderError, msgspec.DecodeError):
         return None

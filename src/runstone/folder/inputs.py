@@ -19,6 +19,13 @@ from runstone.folder.values import Column, decode_column, decode_small, encode_c
 Large = dict[str, Column]
 
 
+ROOM = 1024 * 1024
+"""How much of `run.json` parameters may take, in bytes; those beyond it, however small, are kept beside it, unshown."""
+
+# About what the name, the type and the preview of one take.
+_BESIDE = 200
+
+
 def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, ParamInfo], Large]:
     """What `run.json` says about every parameter, and the columns of those that are too large for it.
 
@@ -27,15 +34,19 @@ def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[
     """
     infos: dict[str, ParamInfo] = {}
     large: Large = {}
+    room = ROOM
     for name, value in params.items():
         source = "caller" if name in given else "default"
+        shown = preview(value) if room > 0 else None
         try:
-            raw = encode_small(value)
+            raw = encode_small(value) if room > 0 else None
             if raw is None:
                 large[name] = encode_column([value])
-                infos[name] = ParamInfo(type=type_name(value), preview=preview(value), source=source)
+                infos[name] = ParamInfo(type=type_name(value), preview=shown, source=source)
             else:
-                infos[name] = ParamInfo(type=type_name(value), value=raw, preview=preview(value), source=source)
+                infos[name] = ParamInfo(type=type_name(value), value=raw, preview=shown, source=source)
+                room -= len(bytes(raw))
+            room -= _BESIDE
         except NotStorable as refusal:
             raise InputError(
                 f"parameter {name!r} cannot be kept with the run: {refusal}; pass something storable, or run with "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 RUN = "run.json"
+RUN_LIMIT = 4 * 1024 * 1024
+"""Bytes that a reader takes of it at most."""
 JOURNAL = "journal"
 OUTPUTS = "outputs"
 CHECKPOINT = "status.json"

@@ -22,7 +22,6 @@ from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, identity, layout, scan
 from runstone.folder.look import Look
 
-RUN_LIMIT = 4 * 1024 * 1024
 JOURNAL_LIMIT = 256 * 1024 * 1024
 STALE_SECONDS = 5.0
 
@@ -58,7 +57,7 @@ class Reading(msgspec.Struct, kw_only=True):
 
 def read_info(look: Look) -> RunInfo:
     """The content of `run.json`. Raises FileNotFoundError, FolderError, FormatTooNew."""
-    data = look.read(layout.RUN, RUN_LIMIT)
+    data = look.read(layout.RUN, layout.RUN_LIMIT)
     if data is None:
         raise FileNotFoundError(f"no run in {look.path}: {layout.RUN} is not there")
     try:

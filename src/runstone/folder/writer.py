@@ -23,7 +23,7 @@ from runstone.core.ranges import Range, count
 from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
-from runstone.errors import FolderError, StorageError, Superseded
+from runstone.errors import FolderError, InputError, StorageError, Superseded
 from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, disk, identity, layout
 from runstone.folder.journal import encode_line
@@ -338,17 +338,19 @@ class RunWriter:
             if self._torn or not isinstance(self.broken, StorageError | None):
                 return
             self.broken = None
+            self._closed = True
             if not self.state.done:
                 for name, block in self.state.blocks.items():
                     if block.status not in BLOCK_DONE:
                         end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
                         self.event(ev.BlockEnded, block=name, status=end, reason=reason)
-                status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
-                self.event(ev.RunEnded, status=status, reason=reason, message=why[:1000])
-            self._closed = True
         # without the lock: the pulse may be in the middle of a sync, and waits for it
         with contextlib.suppress(FolderError):
             self.sync()
+            if not self.state.done:
+                status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
+                self.event(ev.RunEnded, status=status, reason=reason, message=why[:1000])
+                self.sync()
 
     def _write_values(self) -> None:
         if not self._values:
@@ -404,7 +406,13 @@ def begin(
         if save_inputs is not None:
             saved, inputs = save_inputs()
             writer.must_sync(files=[saved], folders=[inputs])
-        disk.replace(run, _encode_json(info))
+        data = _encode_json(info)
+        if len(data) > layout.RUN_LIMIT:
+            raise InputError(
+                f"what is known of this run takes {len(data):,} bytes, at most {layout.RUN_LIMIT:,} fit {layout.RUN}; "
+                "give fewer parameters, for example as one dict, or map one block instead of writing many"
+            )
+        disk.replace(run, data)
     except BaseException:
         os.close(descriptor)
         if not os.path.lexists(run):
