@@ -818,18 +818,13 @@ def test_a_hostile_table_is_refused() -> None:
                 decode_column({"kind": "cells", "width": "u4"}, column, 1, trust=True)
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.data())
-def test_damaged_tables_give_an_error_or_a_table(data: st.DataObject) -> None:
+def test_a_table_that_was_cut_anywhere_gives_an_error() -> None:
+    # Flipped bytes are caught by the checksum of the frame: pyarrow itself may abort the process over one.
     pa = pytest.importorskip("pyarrow")
     meta, blob = written(encode_column([pa.table({"a": list(range(50)), "b": ["x"] * 50}), None]))
-    at = data.draw(st.integers(0, len(blob) - 1))
-    flipped = blob[:at] + bytes([data.draw(st.integers(0, 255))]) + blob[at + 1 :]
-    for damaged in (flipped, blob[:at]):
-        try:
-            decode_column(meta, damaged, 2, trust=False)
-        except FolderError:
-            pass
+    for at in range(0, len(blob), 7):
+        with pytest.raises(FolderError):
+            decode_column(meta, blob[:at], 2, trust=False)
 
 
 def test_storing_plain_values_imports_no_heavy_library() -> None:
