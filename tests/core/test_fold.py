@@ -407,6 +407,43 @@ def test_a_block_that_never_ran_because_of_others_counts_as_one_that_failed_upst
     assert (block.ok, block.failed, block.upstream_failed) == (0, 0, 1)
 
 
+def test_an_end_keeps_why() -> None:
+    state = run(ev.RunEnded(seq=0, at=at(5), status=RunStatus.FAILED, reason=Reason.BLOCK_FAILED, message="m" * 900))
+    assert (state.reason, state.message) == (Reason.BLOCK_FAILED, "m" * fold.MESSAGE_KEPT)
+
+
+def test_a_takeover_whose_first_epoch_was_lost_still_makes_the_run_a_running_one() -> None:
+    state = fold.initial(BLOCKS)
+    fold.lose(state, 3)
+    fold.apply(state, ev.RunTakenOver(seq=4, at=at(4), epoch=2, driver=DRIVER, files={}))
+    assert (state.status, state.epoch, state.started_at, state.driver) == (RunStatus.RUNNING, 2, at(4), DRIVER)
+    fold.apply(state, ev.RunCancelling(seq=5, at=at(5), reason=Reason.CANCEL_REQUESTED))
+    fold.apply(state, ev.RunTakenOver(seq=6, at=at(6), epoch=3, driver=DRIVER, files={}))
+    assert (state.status, state.epoch, state.started_at) == (RunStatus.CANCELLING, 3, at(4))
+
+
+def test_records_that_make_no_sense_are_counted_as_refused() -> None:
+    nonsense: list[ev.Record] = [
+        started("ghost"),
+        ended("ghost", BlockStatus.COMPLETED),
+        ended("plain", BlockStatus.RUNNING),
+        ev.BlockRetrying(seq=0, at=at(1), block="plain", attempt=1),
+        ev.ErrorRaised(seq=0, at=at(1), block="ghost", type="E", message=""),
+        ev.RunTakenOver(seq=0, at=at(1), epoch=1, driver=DRIVER, files={}),
+        ev.RunEnded(seq=0, at=at(1), status=RunStatus.PENDING),
+        msgspec.structs.replace(chunk((0, 1), ok=1), block="ghost"),
+    ]
+    assert run(*nonsense).refused == len(nonsense)
+
+
+def test_losing_what_was_applied_already_loses_nothing() -> None:
+    state = run(started(shape=[10]))
+    before = copy.deepcopy(state)
+    fold.lose(state, state.seq)
+    fold.lose(state, 0)
+    assert state == before
+
+
 def test_errors_are_kept_up_to_a_limit_and_counted_beyond() -> None:
     error = ev.ErrorRaised(seq=0, at=at(3), block="mapped", element=1, type="ValueError", message="no")
     state = run(started(shape=[10]), *[error] * (fold.ERRORS_KEPT + 5))
@@ -458,6 +495,14 @@ def test_a_state_that_no_record_could_have_made_is_known_as_such(wrong: dict[str
     state = run(started(shape=[10]), chunk((0, 4), ok=4))
     state.blocks["mapped"] = msgspec.structs.replace(state.blocks["mapped"], **wrong)
     assert not fold.is_sound(state)
+
+
+@pytest.mark.parametrize("wrong", [{"seq": -1}, {"epoch": -1}, {"lost": -1}, {"errors": 51}, {"warnings": 51}])
+def test_a_whole_state_that_cannot_be_is_known_as_such(wrong: dict[str, Any]) -> None:
+    state = run(started(shape=[10]))
+    error = fold.ErrorSummary(block=None, type="E", message="", at="")
+    known = {key: [error] * value if key in ("errors", "warnings") else value for key, value in wrong.items()}
+    assert not fold.is_sound(msgspec.structs.replace(state, **known))
 
 
 def test_done_is_what_the_table_says() -> None:

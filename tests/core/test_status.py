@@ -174,7 +174,9 @@ def test_a_driver_proven_dead_makes_the_run_crashed_but_not_done() -> None:
     check(found)
     assert (found["status"], found["recorded_status"], found["done"]) == ("crashed", "running", False)
     assert (found["resumable"], found["reason"], found["stale"]) == (True, "driver_gone", False)
-    assert "pid 41 on box" in found["message"]
+    assert found["message"] == (
+        "the process that ran it (pid 41 on box) is gone and wrote no end; what was recorded is kept"
+    )
     assert found["output_ref"] is None
 
 
@@ -225,6 +227,14 @@ def test_an_output_of_a_block_that_completed_without_its_values_is_missing() -> 
     check(found)
     assert found["message"] == "missing on disk: mapped, beside"
     assert not found["all_complete"]
+
+
+def test_a_value_that_is_gone_was_made_all_the_same() -> None:
+    gone = ev.BlockEnded(seq=0, at="2026-01-01T00:00:03Z", block="plain", status=BlockStatus.COMPLETED)
+    found = status_object(INFO, state(started("plain"), gone), LIVE)
+    check(found)
+    assert found["outputs"]["plain"] == {"type": None, "progress": 1.0, "complete": False, "bytes": 0}
+    assert found["message"] == "missing on disk: plain"
 
 
 def test_an_output_that_a_condition_skipped_is_listed_and_not_expected() -> None:

@@ -172,7 +172,10 @@ def test_a_checkpoint_that_counts_on_more_than_the_takeover_left_is_not_believed
     ghost = scene.folder / "outputs" / "seeds.0001.pack"
     ghost.write_bytes(b"nobody counts this")
     ahead.state.seq += 3
-    ahead.state.blocks["dawdle"].ok += 3
+    dawdle = ahead.state.blocks["dawdle"]
+    dawdle.ok += 3
+    dawdle.recorded = [(0, dawdle.ok)]
+    dawdle.outputs["slow"].stored += 3
     forged = checkpoint.Checkpoint(
         run_id=ahead.info.id,
         at="2100-01-01T00:00:00Z",

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+import runstone
 from runstone.core import events as ev
 from runstone.errors import FolderError
 from runstone.folder.takeover import take_over
 from tests.harness import faults, verdict
 from tests.harness.ground import Ground, line
-from tests.harness.scene import SIZE, Scene, calls_of
+from tests.harness.scene import SIZE, Scene, calls_of, command
 
 CONTENDERS = 25
 CONTEND = "tests.harness.takers:contend"
@@ -256,3 +257,24 @@ def test_bytes_lost_before_a_takeover_by_word_of_a_person_do_not_collide_with_wh
     assert (status["status"], status["epoch"], status["seq"]) == ("completed", 2, ground.seqs[-1])
     assert [warning["code"] for warning in status["warnings"]] == ["bytes_lost"]
     assert status["outputs"]["slow"]["complete"]
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 6, 12])
+def test_what_a_later_epoch_has_recorded_again_is_loaded_from_there(scene: Scene, chunk: int) -> None:
+    killed_in_its_map(scene, chunks=3)
+    pack = scene.folder / "outputs" / "dawdle.0001.pack"
+    content = bytearray(pack.read_bytes())
+    frames = [record for record in Ground(scene.folder).records if record.file == "outputs/dawdle.0001.pack"]
+    for frame in frames[:2]:
+        content[frame.stop - 1] ^= 1
+    pack.write_bytes(content)
+    assert scene.spawn(GO_ON, chunk=chunk).answer() == {"epoch": 2, "calls": []}
+    assert verdict.judge_values(scene.folder, Ground(scene.folder), SIZE) == []
+    run = runstone.open(scene.folder)
+    assert run.outputs["slow"].to_list() == [number + 1 for number in range(SIZE)]
+    code, answer, said = command("output", str(scene.folder), "slow")
+    assert (code, answer) == (0, [number + 1 for number in range(SIZE)]), said
+    status = scene.status()
+    assert status["status"] == "completed"
+    assert status["all_complete"]
+    assert [warning["code"] for warning in status["warnings"]] == ["bytes_lost"]

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 import runstone
-from runstone.cli.main import COMMANDS, invoke
+from runstone.cli.main import invoke
 from runstone.core import events as ev
 from runstone.core.status import KEYS
 from runstone.errors import FolderError, RunstoneError, Untrusted
@@ -142,8 +142,11 @@ def ask_all(capsysbinary: pytest.CaptureFixture[bytes], folder: Path, status: di
     code, out = ask(capsysbinary, "list-runs", str(folder.parent), "--max-runs", "3")
     assert code == 0
     assert json.loads(out)["scanned_directories"] >= 1
-    if "show" in COMMANDS:
-        ask(capsysbinary, "show", name)
+    for arguments in (["show"], ["show", "--json"], ["graph"]):
+        ask(capsysbinary, *arguments, name)
+    for output in list(status.get("outputs", ()))[:3]:
+        for form in ("json", "csv"):
+            ask(capsysbinary, "output", name, output, "--format", form)
     assert picture(folder.parent) == before
 
 
@@ -451,6 +454,25 @@ def test_a_run_json_that_claims_nonsense_is_shown_as_it_is_or_refused(
     check(capsysbinary, folder)
     (folder / STATUS).unlink()
     check(capsysbinary, folder)
+
+
+@pytest.mark.parametrize("escape", ["\\ud800", "\\udfff\\ud800", "\\ud83d"])
+def test_lone_surrogates_in_json_are_damage(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], escape: str
+) -> None:
+    right = look(folder)
+    (folder / RUN).write_text((folder / RUN).read_text().replace('"docs"', f'"{escape}"'))
+    assert check(capsysbinary, folder)["status"] == "error"
+    (folder / RUN).write_text((folder / RUN).read_text().replace(f'"{escape}"', '"docs"'))
+    body = unseal((folder / STATUS).read_bytes())
+    assert body is not None
+    (folder / STATUS).write_bytes(seal(body.replace(b'"ValueError"', f'"{escape}"'.encode())))
+    assert check(capsysbinary, folder) == right
+    lines = (folder / JOURNAL).read_bytes().splitlines()
+    changed = [seal((unseal(one) or b"").replace(b'"ValueError"', f'"{escape}"'.encode())) for one in lines]
+    (folder / JOURNAL).write_bytes(b"\n".join(changed) + b"\n")
+    status = check(capsysbinary, folder)
+    assert (status["status"], status["progress"]) == (right["status"], right["progress"])
 
 
 def test_a_higher_format_is_refused_with_what_to_do(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:

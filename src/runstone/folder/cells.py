@@ -13,6 +13,7 @@ import msgspec
 
 from runstone.core.arrays import unravel
 from runstone.core.events import ColumnMeta
+from runstone.core.ranges import Range, add_range, missing_ranges
 from runstone.core.records import BlockInfo
 from runstone.errors import FolderError
 from runstone.folder import layout, scan
@@ -36,6 +37,9 @@ class Missing(msgspec.Struct, frozen=True):
 MISSING: Final = Missing()
 """Stands for an element that was not recorded, or whose bytes are gone."""
 
+_Place = tuple[int, int, str, Frame, int]
+"""Elements from the first number to below the second stand in this frame of this file, from so many on."""
+
 # So many cells that are missing are told at once.
 _GAP = 4096
 
@@ -58,14 +62,17 @@ class Cells(Sequence[Any]):
         shape = reading.state.blocks[block.name].shape
         self.shape = None if shape is None else tuple(shape)
         self.frames: list[tuple[str, Frame]] = []
-        starts: list[tuple[int, int, str, Frame, int]] = []
-        for file in _packs(look, reading, block.name):
+        starts: list[_Place] = []
+        packs = _packs(look, reading, block.name)
+        for file in packs:
             for frame in _frames(look, reading, file):
                 self.frames.append((file, frame))
                 at = 0
                 for start, stop in frame.chunk.elements:
                     starts.append((start, stop, file, frame, at))
                     at += stop - start
+        if len(packs) > 1:
+            starts = _newest(starts)
         starts.sort(key=lambda item: item[0])
         self._ranges = starts
         self._starts = [item[0] for item in starts]
@@ -176,6 +183,19 @@ def _packs(look: Look, reading: Reading, block: str) -> list[str]:
         return [layout.pack(block, epoch) for epoch in reading.epochs]
     found = [f"{layout.OUTPUTS}/{name}" for name in look.names(layout.OUTPUTS)]
     return [name for name in found if (known := layout.pack_block(os.path.basename(name))) and known[0] == block]
+
+
+def _newest(places: list[_Place]) -> list[_Place]:
+    """Without what a later epoch has recorded again, because the bytes of an earlier one did not verify."""
+    found: list[_Place] = []
+    known: list[Range] = []
+    for start, stop, file, frame, before in reversed(places):
+        for low, high in missing_ranges(known, stop):
+            low = max(low, start)
+            if low < high:
+                found.append((low, high, file, frame, before + low - start))
+        add_range(known, start, stop)
+    return found
 
 
 def _frames(look: Look, reading: Reading, file: str) -> list[Frame]:

@@ -7,6 +7,9 @@ import re
 RUN = "run.json"
 RUN_LIMIT = 4 * 1024 * 1024
 """Bytes that a reader takes of it at most."""
+LONGEST_NAME = 100
+"""Of a block or an output, in bytes, since they become names of files."""
+
 JOURNAL = "journal"
 OUTPUTS = "outputs"
 CHECKPOINT = "status.json"

@@ -67,10 +67,16 @@ def read_info(look: Look) -> RunInfo:
         raise FolderError(f"{layout.RUN} is damaged: {error}") from None
     if info.format > FORMAT:
         _refuse_newer(data)
-    blocks = {block.name for block in info.blocks}
-    if len(blocks) < len(info.blocks) or len(info.outputs) < sum(len(block.outputs) for block in info.blocks):
-        raise FolderError(f"{layout.RUN} is damaged: it names a block or an output twice")
+    _check_names([block.name for block in info.blocks])
+    _check_names([output for block in info.blocks for output in block.outputs])
     return info
+
+
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise FolderError(f"{layout.RUN} is damaged: it names a block or an output twice")
+    if max(map(len, names), default=0) > layout.LONGEST_NAME:
+        raise FolderError(f"{layout.RUN} is damaged: no name of a block or an output is that long")
 
 
 def _refuse_newer(data: bytes) -> None:

@@ -344,13 +344,23 @@ class RunWriter:
                     if block.status not in BLOCK_DONE:
                         end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
                         self.event(ev.BlockEnded, block=name, status=end, reason=reason)
-        # without the lock: the pulse may be in the middle of a sync, and waits for it
         with contextlib.suppress(FolderError):
+            try:
+                self._say_end(why, reason)
+            except StorageError:
+                # the checkpoint is made of the journal, and may give it its room
+                disk.remove(f"{self.folder}/{layout.CHECKPOINT}")
+                if not self._torn:
+                    self.broken = None
+                    self._say_end(why, reason)
+
+    def _say_end(self, why: str, reason: Reason) -> None:
+        # without the lock: the pulse may be in the middle of a sync, and waits for it
+        self.sync()
+        if not self.state.done:
+            status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
+            self.event(ev.RunEnded, status=status, reason=reason, message=why[:1000])
             self.sync()
-            if not self.state.done:
-                status = RunStatus.CRASHED if self.state.status is RunStatus.RUNNING else RunStatus.FAILED
-                self.event(ev.RunEnded, status=status, reason=reason, message=why[:1000])
-                self.sync()
 
     def _write_values(self) -> None:
         if not self._values:
