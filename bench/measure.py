@@ -44,8 +44,13 @@ def interleaved(ways: dict[str, Callable[[], object]], repetitions: int, warm: i
 def process(*command: str, cwd: Path | None = None) -> Callable[[], object]:
     """A whole process as a way of doing something; its output is thrown away, its failure is not."""
 
+    # An installed package comes with its bytecode; an editable one has it only where Python may write it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
     def go() -> None:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=cwd or SCRATCH)
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=cwd or SCRATCH, env=environment
+        )
         if done.returncode not in (0, 1):
             raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
 

@@ -136,6 +136,22 @@ def sync_path(path: str) -> None:
         os.close(descriptor)
 
 
+def hasten(path: str, descriptor: int | None = None) -> None:
+    """Let the kernel begin to write a file that is about to be synced; nothing is promised."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_CLOEXEC) if descriptor is None else descriptor
+        try:
+            os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            if descriptor is None:
+                os.close(opened)
+    except OSError:
+        # the sync itself will say what is wrong
+        return
+
+
 def sync_folder(path: str) -> None:
     """Bring the names in a folder to the disk."""
     if sys.platform == "win32":
@@ -154,15 +170,13 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def replace(path: str, data: bytes, *, synced: bool = False) -> None:
+def replace(path: str, data: bytes) -> None:
     """Put a whole file in place of what is there, so that a reader sees the old or the new one, never a part."""
     beside = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.getpid()}.tmp"
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             append(descriptor, data, path)
-            if synced:
-                sync(descriptor, path)
         finally:
             os.close(descriptor)
         os.replace(beside, path)

@@ -28,6 +28,7 @@ from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, disk, identity, layout
 from runstone.folder.journal import encode_line
 from runstone.folder.pack import encode_frame
+from runstone.folder.unsynced import Unsynced
 
 E = TypeVar("E", bound=ev.Event)
 Buffer = bytes | memoryview
@@ -81,8 +82,7 @@ class RunWriter:
         self._known = known
         self._pending: list[bytes] = []
         self._values: dict[str, Any] = {}
-        self._dirty_files: dict[str, int | None] = {}
-        self._dirty_folders: dict[str, None] = {}
+        self._unsynced = Unsynced()
         self._next_journal = f"{folder}/{layout.journal(epoch + 1)}"
         self._renewed = self._beat_at = clock.steady()
         self._torn = self._closed = False
@@ -146,10 +146,10 @@ class RunWriter:
             outputs = f"{self.folder}/{layout.OUTPUTS}"
             if not self._packs and not os.path.isdir(outputs):
                 disk.make_folder(outputs)
-                self._dirty_folders[self.folder] = None
+                self._unsynced.folders([self.folder])
             path = f"{self.folder}/{layout.pack(block, self.epoch)}"
             file = self._packs[block] = _File(disk.create(path), path)
-            self._dirty_folders[outputs] = None
+            self._unsynced.folders([outputs])
         return file
 
     def _append(self, file: _File, buffers: Sequence[Buffer], length: int) -> None:
@@ -175,7 +175,7 @@ class RunWriter:
         file.tail = (file.tail + b"".join(buffers) if len(last) < checkpoints.MARK_BYTES else last)[
             -checkpoints.MARK_BYTES :
         ]
-        self._dirty_files[file.path] = file.descriptor
+        self._unsynced.file(file.path, file.descriptor)
 
     def check(self) -> None:
         """Raise unless this process may still write to the folder; for those who write other files into it."""
@@ -218,26 +218,18 @@ class RunWriter:
         with self._sync_lock:
             with self.lock:
                 self.flush()
-                files, folders = self._take_dirty()
-            self._bring(files, folders)
+                unsynced = self._take_unsynced()
+            self._bring(unsynced)
 
-    def _take_dirty(self) -> tuple[dict[str, int | None], dict[str, None]]:
+    def _take_unsynced(self) -> Unsynced:
         if self.broken is not None:
             # what an earlier sync was to bring to the disk may not be there
             raise self.broken
-        files, self._dirty_files = self._dirty_files, {}
-        folders, self._dirty_folders = self._dirty_folders, {}
-        return files, folders
+        return self._unsynced.take()
 
-    def _bring(self, files: dict[str, int | None], folders: dict[str, None]) -> None:
+    def _bring(self, unsynced: Unsynced) -> None:
         try:
-            for path, descriptor in files.items():
-                if descriptor is None:
-                    disk.sync_path(path)
-                else:
-                    disk.sync(descriptor, path)
-            for folder in folders:
-                disk.sync_folder(folder)
+            unsynced.bring()
         except StorageError as error:
             self._break(error)
             raise
@@ -249,8 +241,9 @@ class RunWriter:
     def must_sync(self, *, files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
         """Let the next sync also bring these closed files and folders to the disk."""
         with self.lock:
-            self._dirty_files.update(dict.fromkeys(files))
-            self._dirty_folders.update(dict.fromkeys(folders))
+            for path in files:
+                self._unsynced.file(path)
+            self._unsynced.folders(folders)
 
     def close_pack(self, block: str) -> None:
         """No more chunks of this block come: sync and let go of its pack."""
@@ -262,7 +255,7 @@ class RunWriter:
     def _release(self, file: _File) -> None:
         name = os.path.relpath(file.path, self.folder)
         self._known[name] = checkpoints.FileMark(path=name, offset=file.size, crc=checkpoints.mark(file.tail))
-        self._dirty_files.pop(file.path, None)
+        self._unsynced.forget(file.path)
         disk.close(file.descriptor)
 
     # the pulse
@@ -283,7 +276,7 @@ class RunWriter:
             self.check_epoch()
             self._renewed = self._beat_at = now
             self.write_checkpoint()
-        elif self._dirty_files or self._dirty_folders or self._pending:
+        elif self._unsynced or self._pending:
             self.sync()
 
     def write_checkpoint(self) -> None:
@@ -295,7 +288,7 @@ class RunWriter:
         with self._sync_lock:
             with self.lock:
                 self.flush()
-                files, folders = self._take_dirty()
+                unsynced = self._take_unsynced()
                 marks = [
                     checkpoints.FileMark(
                         path=os.path.relpath(file.path, self.folder), offset=file.size, crc=checkpoints.mark(file.tail)
@@ -313,7 +306,7 @@ class RunWriter:
                         files=[*self._known.values(), *marks],
                     )
                 )
-            self._bring(files, folders)
+            self._bring(unsynced)
             disk.replace(f"{self.folder}/{layout.CHECKPOINT}", data)
 
     # the end
@@ -369,25 +362,26 @@ class RunWriter:
         outputs = os.path.dirname(path)
         if not self._packs and not os.path.isdir(outputs):
             disk.make_folder(outputs)
-            self._dirty_folders[self.folder] = None
+            self._unsynced.folders([self.folder])
         columns, payload = [], []
         for name, small in self._values.items():
             data = _encode_json(small)
             columns.append(ev.ColumnMeta(name=name, bytes=len(data), count=1, meta={"kind": "small"}))
             payload.append(data)
         chunk = ev.Chunk(seq=self.state.seq, at=clock.now(), block="", elements=[(0, 1)], ok=1, columns=columns)
-        disk.replace(path, b"".join(encode_frame(chunk, list(payload))), synced=True)
-        self._dirty_folders[outputs] = None
+        disk.replace(path, b"".join(encode_frame(chunk, list(payload))))
+        self.must_sync(files=[path], folders=[outputs])
 
     def close(self) -> None:
         """Let go of all files; nothing is written."""
         with self._sync_lock, self.lock:
             self._closed = True
+            if self.broken is None:
+                self.broken = FolderError(f"the run in {self.folder} has ended; nothing more can be recorded in it")
             for file in (self._journal, *self._packs.values()):
                 disk.close(file.descriptor)
             self._packs.clear()
-            self._dirty_files.clear()
-            self._dirty_folders.clear()
+            self._unsynced.take()
 
 
 def begin(
