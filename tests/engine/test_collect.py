@@ -16,7 +16,7 @@ import runstone
 from runstone import Failed, Pipeline, block
 from runstone.core.events import Chunk
 from runstone.core.ranges import numbers
-from runstone.engine import collect, record_folder
+from runstone.engine import collect, encode
 from runstone.folder import observe, scan
 
 COUNT = 40
@@ -88,8 +88,8 @@ def test_every_element_is_recorded_once_and_as_it_ended(
         for x, value in enumerate(ys)
     ]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as place:
-        patch.setattr(record_folder, "CHUNK_BYTES", chunk_bytes)
-        patch.setattr(record_folder, "_RANGES", most_ranges)
+        patch.setattr(encode, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(encode, "_RANGES", most_ranges)
         patch.setattr(collect, "CLOSE_ELEMENTS", close_elements)
         patch.setattr(collect, "BATCH", close_elements)
         folder = Path(place, "run")

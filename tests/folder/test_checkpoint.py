@@ -70,7 +70,10 @@ def half(tmp_path: Path) -> Path:
     made.event(ev.BlockStarted, block="each", shape=[10])
     for start in (0, 3, 6):
         column = ev.ColumnMeta(name="ys", bytes=3, count=3, type="int")
-        made.chunk("each", [(start, start + 3)], [b"abc"], ok=3, columns=[column], shape=[10])
+        elements = [(start, start + 3)]
+        made.chunk(
+            ev.Chunk(seq=0, at="", block="each", elements=elements, ok=3, columns=[column], shape=[10]), [b"abc"]
+        )
         if start == 3:
             made.write_checkpoint()
     made.event(ev.ErrorRaised, block="each", element=9, type="ValueError", message="no")

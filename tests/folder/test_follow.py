@@ -91,7 +91,8 @@ def test_chunks_are_seen_at_the_next_interval(begun: writer.RunWriter) -> None:
     next(following)
     column = ev.ColumnMeta(name="a", bytes=1, count=1)
     for number in range(3):
-        begun.chunk("a", [(number, number + 1)], [b"x"], ok=1, columns=[column], shape=[4])
+        elements = [(number, number + 1)]
+        begun.chunk(ev.Chunk(seq=0, at="", block="a", elements=elements, ok=1, columns=[column], shape=[4]), [b"x"])
         assert next(following)["progress"]["done"] == number + 1
     begun.close()
 

@@ -74,4 +74,6 @@ def _record(writer: Any, start: int, stop: int, total: int) -> None:
         mortal.ran("dawdle", number)
     column = encode_column([number + 1 for number in range(start, stop)])
     meta = ev.ColumnMeta(name="slow", bytes=column.size, count=stop - start, meta=column.meta, type="int")
-    writer.chunk("dawdle", [(start, stop)], list(column.data), ok=stop - start, columns=[meta], shape=[total])
+    elements = [(start, stop)]
+    header = ev.Chunk(seq=0, at="", block="dawdle", elements=elements, ok=stop - start, columns=[meta], shape=[total])
+    writer.chunk(header, list(column.data))

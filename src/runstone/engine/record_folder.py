@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from runstone.core import events as ev
-from runstone.core.failed import Failed
-from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
-from runstone.engine.record import ElementNotStorable, Elements
-from runstone.errors import NotStorable
+from runstone.engine.encode import ElementEncoder, Encoded, encode_values
+from runstone.engine.record import Elements
 from runstone.folder import artifacts, manifest
-from runstone.folder.failed_cells import FAILED, UPSTREAM_FAILED, to_text
-from runstone.folder.preview import preview, type_name
-from runstone.folder.values import Column, encode_column, encode_small, find_unstorable
 from runstone.folder.writer import RunWriter
-
-CHUNK_BYTES = 1024 * 1024
-SMALL_TOTAL = 32 * 1024
-"""All small values of one block together, so that its event stays below the longest line."""
-
-_BESIDE = 250
-_RANGES = 16 * 1024
 
 
 class FolderRecorder:
@@ -40,7 +24,7 @@ class FolderRecorder:
         self.event = writer.event
         self.flush = writer.flush
         self.close_block = writer.close_pack
-        self._cell_bytes: dict[str, float] = {}
+        self._encoder = ElementEncoder()
 
     @property
     def heart(self) -> RunWriter:
@@ -61,88 +45,26 @@ class FolderRecorder:
 
         Raises ElementNotStorable, which tells how many were recorded before it.
         """
-        count = len(ended.cells)
-        per_cell = self._cell_bytes.get(ended.block, 0.0)
-        step = max(1, int(CHUNK_BYTES / per_cell)) if per_cell else count
-        ends = list(accumulate(high - low for low, high in ended.ranges))
-        for start in range(0, count, step):
-            self._elements(ended, ends, start, min(count, start + step))
+        for encoded in self._encoder.encode(ended):
+            self.chunk(encoded)
 
-    def _elements(self, ended: Elements, ends: list[int], start: int, stop: int) -> None:
-        """Record the elements at some positions. ends: of every range, the position behind it."""
-        ranges = _slice_ranges(ended.ranges, ends, start, stop)
-        if len(ranges) > _RANGES:
-            # the header of a frame has a limit
-            middle = (start + stop) // 2
-            self._elements(ended, ends, start, middle)
-            self._elements(ended, ends, middle, stop)
-            return
-        bad = ended.bad[bisect_left(ended.bad, start) : bisect_left(ended.bad, stop)]
-        cells = ended.cells[start:stop] if (start, stop) != (0, len(ended.cells)) else ended.cells
-        good = cells if not bad else _without(cells, [position - start for position in bad])
-        try:
-            columns = _columns(ended.outputs, good, cells)
-        except ElementNotStorable as refusal:
-            refused = {start + position: why for position, why in refusal.refused.items()}
-            raise ElementNotStorable(refused, recorded=start) from None
-        size = sum(column.size for column in columns)
-        self._cell_bytes[ended.block] = size / max(1, len(good))
-        if size > CHUNK_BYTES and stop - start > 1 and any(column.kind == "cells" for column in columns):
-            step = max(1, (stop - start) * CHUNK_BYTES // size)
-            for first in range(start, stop, step):
-                self._elements(ended, ends, first, min(stop, first + step))
-            return
-        payload: list[bytes | memoryview] = []
-        fields: dict[str, Any] = {}
-        if bad:
-            failed = _failures(cells, [position - start for position in bad], payload)
-            fields.update(failed)
-        metas = []
-        firsts = (good[:1] if len(ended.outputs) == 1 else good[0]) if len(good) else ()
-        for position, (name, column) in enumerate(zip(ended.outputs, columns, strict=True)):
-            payload.extend(column.data)
-            shown = None if column.safe else preview(firsts[position])
-            metas.append(_meta(name, column, len(good), type_name(firsts[position]) if firsts else "", shown))
-        self.writer.chunk(
-            ended.block,
-            ranges,
-            payload,
-            ok=len(good),
-            columns=metas,
-            shape=ended.shape,
-            retries=ended.retries if start == 0 else 0,
-            **fields,
-        )
+    def chunk(self, encoded: Encoded) -> None:
+        """Record a chunk as whoever computed it has encoded it."""
+        self.writer.chunk(encoded.header, encoded.payload)
 
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
         """Store the outputs of a block that is not mapped. Small ones come back, to live in its `ended` event; the
         others are recorded now. Raises NotStorable."""
-        small: dict[str, ev.StoredValue] = {}
-        large: dict[str, Column] = {}
-        room = SMALL_TOTAL
-        for name, value in values.items():
-            raw = encode_small(value)
-            # beside the value its event tells the name, the type and perhaps a preview
-            if raw is not None and (length := len(bytes(raw))) + 4 * len(name) + _BESIDE <= room:
-                room -= length + 4 * len(name) + _BESIDE
-                small[name] = ev.StoredValue(
-                    value=raw, type=type_name(value), preview=_pickle_preview(raw, value), bytes=length
-                )
-                self.writer.keep_value(name, raw)
-            else:
-                large[name] = encode_column([value])
-        if large:
-            self.writer.chunk(
-                block,
-                [(0, 1)],
-                [buffer for column in large.values() for buffer in column.data],
-                ok=1,
-                columns=[
-                    _meta(name, column, 1, type_name(values[name]), preview(values[name]))
-                    for name, column in large.items()
-                ],
-            )
+        small, large = encode_values(block, values)
+        self.keep_small(small)
+        if large is not None:
+            self.chunk(large)
         return small
+
+    def keep_small(self, small: Mapping[str, ev.StoredValue]) -> None:
+        """These outputs will live in an event."""
+        for name, stored in small.items():
+            self.writer.keep_value(name, stored.value)
 
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
         """Copy a file into the run and record it."""
@@ -163,84 +85,3 @@ class FolderRecorder:
         self.writer.close()
         if self.state.done:
             manifest.save(self.writer.folder, self.writer.info, self.state)
-
-
-def _without(cells: Sequence[Any], bad: Sequence[int]) -> list[Any]:
-    kept: list[Any] = []
-    start = 0
-    for position in bad:
-        kept.extend(cells[start:position])
-        start = position + 1
-    kept.extend(cells[start:])
-    return kept
-
-
-def _columns(outputs: tuple[str, ...], good: Sequence[Any], cells: Sequence[Any]) -> list[Column]:
-    values: list[Sequence[Any]] = [good] if len(outputs) == 1 else list(zip(*good, strict=True))
-    if not good:
-        values = [()] * len(outputs)
-    try:
-        return [encode_column(column) for column in values]
-    except NotStorable:
-        refused: dict[int, NotStorable] = {}
-        positions = [position for position, cell in enumerate(cells) if type(cell) is not Failed]
-        for column in values:
-            refused.update({positions[at]: why for at, why in find_unstorable(column).items()})
-        if not refused:
-            raise
-        raise ElementNotStorable(refused) from None
-
-
-def _failures(cells: Sequence[Any], bad: Sequence[int], payload: list[bytes | memoryview]) -> dict[str, Any]:
-    """The fields of a chunk with failed elements; what they need goes to the front of the payload."""
-    codes = bytearray(len(cells))
-    texts: list[str] = []
-    upstream = 0
-    for position in bad:
-        cell: Failed = cells[position]
-        if cell.origin is not None:
-            codes[position] = UPSTREAM_FAILED
-            upstream += 1
-        else:
-            codes[position] = FAILED
-        texts.append(to_text(cell))
-    column = encode_column(texts)
-    payload.append(bytes(codes))
-    payload.extend(column.data)
-    return {
-        "failed": len(bad) - upstream,
-        "upstream_failed": upstream,
-        "outcomes": ev.ColumnMeta(name="outcomes", bytes=len(codes), count=len(codes)),
-        "failures": _meta("failures", column, len(texts), "str"),
-    }
-
-
-def _meta(name: str, column: Column, count: int, kind: str, shown: Any = None) -> ev.ColumnMeta:
-    return ev.ColumnMeta(
-        name=name,
-        bytes=column.size,
-        count=count,
-        meta=column.meta,
-        safe=column.safe,
-        type=kind,
-        preview=shown,
-    )
-
-
-def _pickle_preview(raw: msgspec.Raw, value: Any) -> Any:
-    # Everything else can be shown from the value itself.
-    return preview(value) if bytes(raw).startswith(b'{"$') else None
-
-
-def _slice_ranges(ranges: list[Range], ends: list[int], start: int, stop: int) -> list[Range]:
-    """The elements at positions `[start, stop)` of those in `ranges`. ends: of every range, the position behind it."""
-    found: list[Range] = []
-    at = bisect_right(ends, start)
-    while start < stop:
-        high = ranges[at][1]
-        first = high - (ends[at] - start)
-        last = min(high, first + stop - start)
-        found.append((first, last))
-        start += last - first
-        at += 1
-    return found

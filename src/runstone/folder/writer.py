@@ -19,7 +19,7 @@ import msgspec
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE
-from runstone.core.ranges import Range, count
+from runstone.core.ranges import count
 from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
@@ -114,21 +114,18 @@ class RunWriter:
             self._append(self._journal, [data], len(data))
             self._pending.clear()
 
-    def chunk(
-        self,
-        block: str,
-        elements: list[Range],
-        payload: Sequence[Buffer],
-        **fields: Any,
-    ) -> ev.Chunk:
-        """Record the outcomes and values of some elements of a block at once. fields: of `core.events.Chunk`."""
+    def chunk(self, header: ev.Chunk, payload: Sequence[Buffer]) -> ev.Chunk:
+        """Record the outcomes and values of some elements of a block at once. header: its number and time are set here.
+
+        Raises ValueError if the header tells of more or fewer elements than it names.
+        """
         with self.lock:
             self.flush()
-            chunk = ev.Chunk(seq=self.state.seq + 1, at=clock.now(), block=block, elements=elements, **fields)
-            if count(elements) != chunk.ok + chunk.failed + chunk.upstream_failed:
-                raise ValueError(f"a chunk of {block} tells of more or fewer elements than it names")
+            chunk = msgspec.structs.replace(header, seq=self.state.seq + 1, at=clock.now())
+            if count(chunk.elements) != chunk.ok + chunk.failed + chunk.upstream_failed:
+                raise ValueError(f"a chunk of {chunk.block} tells of more or fewer elements than it names")
             buffers = encode_frame(chunk, list(payload))
-            self._append(self._pack(block), buffers, sum(map(len, buffers)))
+            self._append(self._pack(chunk.block), buffers, sum(map(len, buffers)))
             try:
                 fold.apply(self.state, chunk)
             except BaseException:
