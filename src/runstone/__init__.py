@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from runstone.errors import FolderError as FolderError
     from runstone.errors import InputError as InputError
     from runstone.errors import MapSpecError as MapSpecError
+    from runstone.errors import NotPortable as NotPortable
     from runstone.errors import NotStorable as NotStorable
+    from runstone.errors import OutOfMemory as OutOfMemory
     from runstone.errors import PipelineError as PipelineError
     from runstone.errors import RunError as RunError
     from runstone.errors import RunFailed as RunFailed
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from runstone.errors import RunstoneError as RunstoneError
     from runstone.errors import SettingError as SettingError
     from runstone.errors import StorageError as StorageError
+    from runstone.errors import TimedOut as TimedOut
     from runstone.errors import Untrusted as Untrusted
+    from runstone.errors import WorkerDied as WorkerDied
     from runstone.pipeline import Pipeline as Pipeline
     from runstone.run import Run as Run
     from runstone.run import open_run
@@ -44,6 +48,10 @@ _HOME = {
     "InputError": "runstone.errors",
     "MapSpecError": "runstone.errors",
     "NotStorable": "runstone.errors",
+    "WorkerDied": "runstone.errors",
+    "TimedOut": "runstone.errors",
+    "OutOfMemory": "runstone.errors",
+    "NotPortable": "runstone.errors",
     "PipelineError": "runstone.errors",
     "RunError": "runstone.errors",
     "RunFailed": "runstone.errors",

@@ -25,7 +25,7 @@ class Block(Generic[P, R]):
     """A function as a part of a pipeline. Calling it calls the function.
 
     name: of the block. outputs: the names of what it makes, in the order in which the function returns them.
-    parameters: of the function, in the order of its signature. function: what is called.
+    parameters: of the function, in the order of its signature. function: what is called; is_async: and awaited.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Block(Generic[P, R]):
     outputs: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     takes_extra: bool
+    is_async: bool
     mapspec: MapSpec | None
     settings: Settings
 
@@ -52,7 +53,8 @@ class Block(Generic[P, R]):
         self.settings = settings or Settings()
         self.mapspec = _mapspec(self.name, mapspec)
         self.outputs = _outputs(self.name, output, self.mapspec)
-        _check_plain(self.name, function)
+        _check_plain(f"block {self.name!r}", function, may_await=True)
+        self.is_async = _awaits(function)
         signature = _signature(self.name, function)
         hints = hints_of(function)
         names = _checked_renames(self.name, renames, signature)
@@ -207,12 +209,16 @@ def _outputs(owner: str, output: str | Iterable[str] | None, mapspec: MapSpec | 
     return tuple(_checked_name(f"an output of block {owner!r}", name) for name in names)
 
 
-def _check_plain(owner: str, function: Callable[..., Any]) -> None:
+def _awaits(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _check_plain(what: str, function: Callable[..., Any], *, may_await: bool = False) -> None:
     for called in (function, type(function).__call__):
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            raise PipelineError(f"block {owner!r} is an async function, which cannot be a block; make it a plain one")
+        if inspect.isasyncgenfunction(called) or (inspect.iscoroutinefunction(called) and not may_await):
+            raise PipelineError(f"{what} is an async {'generator' * may_await or 'function'}; make it a plain function")
         if inspect.isgeneratorfunction(called):
-            raise PipelineError(f"block {owner!r} is a generator function; return a list instead of using yield")
+            raise PipelineError(f"{what} is a generator function; return a list instead of using yield")
 
 
 def _signature(owner: str, function: Callable[..., Any]) -> inspect.Signature:
@@ -262,7 +268,7 @@ def _condition(owner: str, when: Callable[..., Any] | None, renames: Mapping[str
     if when is None:
         return ()
     what = f"the condition of {owner}"
-    _check_plain(what, when)
+    _check_plain(f"the condition of block {owner!r}", when)
     signature = _signature(what, when)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         raise PipelineError(f"the condition of block {owner!r} takes **kwargs; name what it decides by")

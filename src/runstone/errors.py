@@ -11,9 +11,14 @@
     │   └── FailedElement      a failed element was used as if it had a value
     ├── FolderError            a run folder that cannot be read or written as asked
     │   ├── FormatTooNew       written by a newer format than this version reads
+    │   ├── ForeignFolder      written by another program: to be looked at, no more
     │   ├── StorageError       the disk refused: full, read-only, gone
     │   ├── Superseded         another process has taken this run over
     │   └── Untrusted          loading would run code from the folder, and nobody allowed it
+    ├── WorkerDied             the process that computed an element or a block died
+    │   └── OutOfMemory        the system killed it, because memory ran out
+    ├── TimedOut               an attempt took longer than its timeout; a TimeoutError too
+    ├── NotPortable            something cannot be sent to another process
     └── NotStorable            a value that no format can keep; knows the path to the culprit
 
 Messages say what happened, where, and what to do next, in one line where that is possible.
@@ -90,6 +95,10 @@ class FormatTooNew(FolderError):
     """The folder was written in a newer format than this version reads."""
 
 
+class ForeignFolder(FolderError):
+    """The folder was written by another program: how its run stands can be told, its values cannot be loaded."""
+
+
 class StorageError(FolderError):
     """The disk refused: full, read-only, gone. What was recorded before stays readable."""
 
@@ -100,6 +109,22 @@ class Superseded(FolderError):
 
 class Untrusted(FolderError):
     """Loading this value would run code from the folder, and nobody allowed that."""
+
+
+class WorkerDied(RunstoneError):
+    """The process that computed this died, and not because it was asked to."""
+
+
+class OutOfMemory(WorkerDied):
+    """The system killed the process that computed this, because memory ran out."""
+
+
+class TimedOut(RunstoneError, TimeoutError):
+    """This attempt took longer than the timeout of the block, and was ended."""
+
+
+class NotPortable(RunstoneError):
+    """Something that a block needs cannot be sent to another process."""
 
 
 class NotStorable(RunstoneError):

@@ -49,6 +49,7 @@ class Pipeline:
         self.graph: Graph = build_graph(item.graph_block() for item in made)
         by_name = {item.name: item for item in made}
         self.blocks: dict[str, Block[..., Any]] = {each: by_name[each] for each in self.graph.blocks}
+        self._described: tuple[Mapping[str, dict[str, str]], PipelineInfo, list[BlockInfo]] | None = None
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name!r}: {', '.join(self.blocks)}>"
@@ -133,10 +134,19 @@ class Pipeline:
     def _resolve(self, run: Settings) -> dict[str, Settings]:
         return {name: resolve(block.settings, run, self.settings) for name, block in self.blocks.items()}
 
-    @functools.cached_property
+    @property
     def described(self) -> tuple[PipelineInfo, list[BlockInfo]]:
-        """The part of `run.json` that is the same for every run."""
-        identities = {name: code.parts(block.function, block.settings.version) for name, block in self.blocks.items()}
+        """The part of `run.json` that is the same for every run with this code."""
+        identities = {
+            name: code.parts(block.function, block.settings.version, block.settings.when)
+            for name, block in self.blocks.items()
+        }
+        # what a block calls may have been defined anew since the last run, as in a notebook
+        if self._described is None or self._described[0] != identities:
+            self._described = (identities, *self._describe(identities))
+        return self._described[1:]
+
+    def _describe(self, identities: Mapping[str, dict[str, str]]) -> tuple[PipelineInfo, list[BlockInfo]]:
         infos = [self._block_info(block, identities[name]) for name, block in self.blocks.items()]
         pipeline = PipelineInfo(
             name=self.name,

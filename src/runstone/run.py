@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from runstone.core import events as ev
-from runstone.core.moves import DONE
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.engine.launch import Launched
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
-from runstone.errors import RunError, RunFailed, RunNotFound
-from runstone.folder import manifest
-from runstone.folder.observe import duration
-from runstone.folder.resolve import resolve, shown
+from runstone.errors import FolderError, RunError, RunFailed, RunNotFound
+from runstone.folder import manifest, observe
+from runstone.folder.resolve import locate, shown
+
+if TYPE_CHECKING:
+    from runstone.folder.logs import LogLine
 
 _ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
 
@@ -28,8 +29,9 @@ class Run:
     changes. Times are RFC 3339 in UTC, durations seconds.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, block: str | None = None) -> None:
         self._source = source
+        self._block = block
 
     # identity
 
@@ -98,9 +100,12 @@ class Run:
 
     @property
     def duration_seconds(self) -> float | None:
-        """From start to end; None while it goes on."""
+        """From start to end, or to the last that was recorded if it crashed; None while it goes on."""
         state = self._source.look()
-        return duration(state.started_at, state.finished_at, running=state.status not in DONE)
+        if state.done:
+            return observe.run_seconds(state, crashed=False)
+        found: float | None = self.status_object().get("duration_seconds")
+        return found
 
     @property
     def progress(self) -> float | None:
@@ -118,8 +123,22 @@ class Run:
 
     @property
     def blocks(self) -> dict[str, str]:
-        """Every block with its status."""
-        return {name: block.status.value for name, block in self._source.look().blocks.items()}
+        """Every block with its status; `crashed` for those that were being executed when its process died."""
+        state = self._source.look()
+        if self.run_folder is None or state.done:
+            return {name: block.status.value for name, block in state.blocks.items()}
+        return observe.acting_blocks(self.run_folder)
+
+    @property
+    def block(self) -> dict[str, Any] | None:
+        """The record of the block that `open` was asked for as RUN/BLOCK, see docs/run-folders.md; else None."""
+        if self._block is None or self.run_folder is None:
+            return None
+        found: dict[str, Any] = observe.status(self.run_folder, self._block)
+        if "error" in found:
+            raise FolderError(found["error"])
+        record: dict[str, Any] = found["block"]
+        return record
 
     @property
     def stages(self) -> list[dict[str, Any]]:
@@ -161,6 +180,24 @@ class Run:
         """The files it saved, with name, type, size, media type, checksum and metadata; `path` is below the folder."""
         found = self._source.artifacts()
         return [one for one in found if artifact_type is None or one.artifact_type == artifact_type]
+
+    def logs(
+        self,
+        block: str | None = None,
+        element: int | None = None,
+        level: str | None = None,
+        grep: str | None = None,
+    ) -> Iterator[LogLine]:
+        """What its blocks printed, logged and warned of, oldest first; nothing if the run is not kept.
+
+        block, element: of these only; level: at least this one; grep: a regular expression that is found in the
+        message. Raises SettingError for a level or an expression that does not exist.
+        """
+        from runstone.folder.log_reading import read_logs
+        from runstone.folder.log_search import LogQuery
+
+        query = LogQuery.of(block=block or self._block, element=element, level=level, grep=grep)
+        return iter(()) if self.run_folder is None else read_logs(self.run_folder, query)
 
     def explain(self) -> str:
         """How it ended and where to look, in a few words; what `RunFailed` says."""
@@ -231,12 +268,13 @@ def execute(launched: Launched, *, raise_on_error: bool) -> Run:
 def open_run(run: str | os.PathLike[str], *, trust: bool = True) -> Run:
     """Open the record of a run, in any process.
 
-    run: its folder, its id, or the first characters of its id. trust: whether stored values may be unpickled when
+    run: its folder, its id, or the first characters of its id; behind a `/` a block of it may be named, whose record
+    is `.block` then. trust: whether stored values may be unpickled when
     they are asked for, which runs code from the folder; say False for folders that somebody else made.
     Raises RunNotFound, FolderError.
     """
-    folder = resolve(run)
+    found = locate(run)
     try:
-        return Run(FolderSource.open(folder, trust=trust))
+        return Run(FolderSource.open(found.folder, trust=trust), found.block)
     except (FileNotFoundError, NotADirectoryError):
-        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
+        raise RunNotFound(f"no run in {found.folder}: run.json is not there") from None

@@ -67,7 +67,7 @@ class MappedArray:
         axes: tuple[str, ...],
         external: tuple[bool, ...],
         external_shape: tuple[int, ...],
-        cells: list[Any],
+        cells: Sequence[Any],
         failed: Sequence[int] | None = None,
     ) -> None:
         self.name = name

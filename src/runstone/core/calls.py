@@ -292,7 +292,7 @@ def _terms(own: Sequence[str], lengths: Mapping[str, int], strides: Mapping[str,
 
 
 def _can_be_cut(column: Any) -> bool:
-    return isinstance(column, (list, tuple, range)) or is_array(column)
+    return isinstance(column, (list, tuple, range)) or is_array(column) or getattr(column, "can_be_cut", False) is True
 
 
 def _with_keywords(function: Callable[..., Any], positional: int, names: Sequence[str]) -> Callable[..., Any]:

@@ -58,13 +58,21 @@ class RunTakenOver(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     """The first event of every epoch but the first.
 
     files: for every file of earlier epochs, relative to the folder, the length up to its last valid line or frame;
-    what lies beyond is not part of the run.
+    what lies beyond is not part of the run. more: how many events with further files follow at once; without the last
+    of them nothing was taken over.
     """
 
     epoch: int
     driver: Driver
     files: dict[str, int]
     by: str = ""
+    more: int = 0
+
+
+class FilesTakenOver(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.taken_over.files"):
+    """Follows `RunTakenOver` where its files are too many for one line: some more of them."""
+
+    files: dict[str, int]
 
 
 class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
@@ -114,6 +122,7 @@ class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bloc
 
     values: the outputs that were small enough to live here; the others are in the pack.
     inner_shapes: for outputs with axes that come out of the value, their lengths.
+    cpu_seconds, peak_memory (bytes): of the last attempt, if it had a process of its own.
     """
 
     block: str
@@ -123,6 +132,47 @@ class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bloc
     duration: float | None = None
     values: dict[str, StoredValue] = {}
     inner_shapes: dict[str, list[int]] = {}
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class AdoptedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pack of an earlier run under a name in this folder. bytes: how much of it counts.
+
+    elements: those that are taken from its frames, flat and row-major; whatever else is in them, and the numbers they
+    bear, belong to the other run. copied: it could not be linked.
+    """
+
+    path: str
+    bytes: int
+    elements: list[Range]
+    copied: bool = False
+
+
+class AdoptedOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many values of an output are in the adopted files, and what they take there, in bytes."""
+
+    type: str = ""
+    count: int
+    bytes: int = 0
+
+
+class BlockAdopted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.adopted"):
+    """Results of an earlier run count as results of this one; written when its files have their names here, synced.
+
+    All elements that are named came out well. For one block there may be several of these events, since each must fit
+    a line. whole: nothing of the block is left to be computed, and it ends here as reused.
+    from_run: id of the run that is adopted from. values, inner_shapes: as in `BlockEnded`.
+    """
+
+    block: str
+    from_run: str
+    shape: list[int] | None = None
+    files: list[AdoptedFile] = []
+    outputs: dict[str, AdoptedOutput] = {}
+    values: dict[str, StoredValue] = {}
+    inner_shapes: dict[str, list[int]] = {}
+    whole: bool = False
 
 
 class ErrorRaised(Event, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
@@ -170,11 +220,13 @@ class Warned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="warning"
 JournalEvent = (
     RunStarted
     | RunTakenOver
+    | FilesTakenOver
     | RunCancelling
     | RunEnded
     | BlockStarted
     | BlockRetrying
     | BlockEnded
+    | BlockAdopted
     | ErrorRaised
     | ArtifactSaved
     | Warned

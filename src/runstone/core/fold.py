@@ -39,11 +39,19 @@ class OutputState(msgspec.Struct, kw_only=True, omit_defaults=True):
     bytes: int = 0
 
 
+class AdoptedPack(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A pack of an earlier run that counts here: so many bytes of it, and of those only these elements."""
+
+    bytes: int
+    elements: list[Range] = []
+
+
 class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
 
     ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
-    recorded: which elements ended, as ranges.
+    recorded: which elements ended, as ranges. adopted: those of them that an earlier run has computed, by the pack they
+    are in, relative to the folder; adopted_from: the id of that run.
     """
 
     status: BlockStatus = BlockStatus.PENDING
@@ -57,6 +65,8 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     recorded: list[Range] = []
     outputs: dict[str, OutputState] = {}
     inner_shapes: dict[str, list[int]] = {}
+    adopted: dict[str, AdoptedPack] = {}
+    adopted_from: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
     duration: float | None = None
@@ -150,25 +160,31 @@ def apply(state: RunState, record: ev.Record) -> None:
         state.refused += 1
         return
     state.updated_at = record.at
-    taker = _TAKERS.get(type(record))
+    taker = _TAKERS.get(type(record).__struct_config__.tag)
     # events of a newer version have none: they are counted in the sequence, and otherwise stepped over
     if taker is not None:
         taker(state, record)
 
 
-def lose(state: RunState, last: int) -> None:
-    """Step over the records up to number `last`: they cannot be read any more and nobody will write them."""
+def lose(state: RunState, last: int, *, told: bool = True) -> None:
+    """Step over the records up to number `last`: they cannot be read any more and nobody will write them.
+
+    told: a warning says so.
+    """
     if last <= state.seq:
         return
     first, state.seq = state.seq + 1, last
     if state.status in DONE:
         return
     state.lost += last - first + 1
+    if not told:
+        return
     _warn(
         state,
         None,
         "bytes_lost",
-        f"records {first} to {last} cannot be read; what they held counts as missing",
+        f"{f'record {first}' if first == last else f'records {first} to {last}'} cannot be read; "
+        f"what {'it' if first == last else 'they'} held counts as missing",
         state.updated_at or "",
     )
 
@@ -193,10 +209,20 @@ def _is_sound(block: BlockState) -> bool:
             return False
         at, known = stop, known + stop - start
     return (
-        min(block.ok, block.failed, block.upstream_failed, block.retries, block.errors) >= 0
+        all(_is_sound_pack(pack, total) for pack in block.adopted.values())
+        and min(block.ok, block.failed, block.upstream_failed, block.retries, block.errors) >= 0
         and (block.ended <= total if shape is None else block.ended == known)
         and all(0 <= output.stored <= total and output.bytes >= 0 for output in block.outputs.values())
     )
+
+
+def _is_sound_pack(pack: AdoptedPack, total: int) -> bool:
+    at = 0
+    for start, stop in pack.elements:
+        if not at <= start < stop <= total:
+            return False
+        at = stop
+    return pack.bytes >= 0
 
 
 def _can_be(shape: list[int]) -> bool:
@@ -354,6 +380,54 @@ def _block_ended(state: RunState, event: ev.BlockEnded) -> None:
             block.ok, block.failed, block.upstream_failed = 0, 0, 1
 
 
+def _block_adopted(state: RunState, event: ev.BlockAdopted) -> None:
+    block = state.blocks.get(event.block)
+    if block is None or block.status is not BlockStatus.PENDING:
+        state.refused += 1
+        return
+    if event.shape is not None:
+        _take_shape(block, event.shape)
+    total = 1 if block.shape is None else block.total or 0
+    for file in event.files:
+        if not _is_pack(file.path, event.block) or file.bytes < 0:
+            state.refused += 1
+            continue
+        fitting = [one for one in file.elements if 0 <= one[0] < one[1] <= total]
+        new = add_ranges(block.recorded, fitting)
+        if new != count(file.elements):
+            # it names elements that there are not, or that were recorded already
+            state.refused += 1
+        block.ok += new
+        pack = block.adopted.setdefault(file.path, AdoptedPack(bytes=file.bytes))
+        add_ranges(pack.elements, fitting)
+    for name, taken in event.outputs.items():
+        output = block.outputs.setdefault(name, OutputState(type=taken.type[:TYPE_KEPT]))
+        output.stored = min(block.ok, output.stored + max(0, taken.count))
+        output.bytes += max(0, taken.bytes)
+    block.adopted_from = event.from_run[:AT_KEPT]
+    if event.whole:
+        _reuse(state, block, event)
+
+
+def _is_pack(path: str, block: str) -> bool:
+    """Whether a file can be a pack of this block: by its name a missing one is told."""
+    folder, _, name = path.rpartition("/")
+    return folder == "outputs" and name.startswith(f"{block}.")
+
+
+def _reuse(state: RunState, block: BlockState, event: ev.BlockAdopted) -> None:
+    """End a block whose results are all there."""
+    if block.shape is not None and block.ended != block.total:
+        state.refused += 1
+        return
+    if block.shape is None:
+        block.ok = 1
+        for name, stored in event.values.items():
+            block.outputs[name] = OutputState(type=stored.type[:TYPE_KEPT], stored=1, bytes=max(0, stored.bytes))
+    block.status, block.finished_at = BlockStatus.REUSED, event.at
+    block.inner_shapes = event.inner_shapes
+
+
 def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
     block = state.blocks.get(event.block)
     if block is None:
@@ -397,16 +471,21 @@ def _warn(state: RunState, block: str | None, code: str, message: str, at: str) 
         )
 
 
-_TAKERS: dict[type, Callable[[RunState, Any], None]] = {
-    ev.Chunk: count_chunk,
-    ev.RunStarted: _run_started,
-    ev.RunTakenOver: _run_taken_over,
-    ev.RunCancelling: _run_cancelling,
-    ev.RunEnded: _run_ended,
-    ev.BlockStarted: _block_started,
-    ev.BlockRetrying: _block_retrying,
-    ev.BlockEnded: _block_ended,
-    ev.ErrorRaised: _error_raised,
-    ev.ArtifactSaved: _artifact_saved,
-    ev.Warned: _warned,
+# By the name of the event, for a reader may leave out of a record what is not asked for here. A chunk has none.
+_TAKERS: dict[Any, Callable[[RunState, Any], None]] = {
+    kind.__struct_config__.tag: taker
+    for kind, taker in (
+        (ev.Chunk, count_chunk),
+        (ev.RunStarted, _run_started),
+        (ev.RunTakenOver, _run_taken_over),
+        (ev.RunCancelling, _run_cancelling),
+        (ev.RunEnded, _run_ended),
+        (ev.BlockStarted, _block_started),
+        (ev.BlockRetrying, _block_retrying),
+        (ev.BlockEnded, _block_ended),
+        (ev.BlockAdopted, _block_adopted),
+        (ev.ErrorRaised, _error_raised),
+        (ev.ArtifactSaved, _artifact_saved),
+        (ev.Warned, _warned),
+    )
 }

@@ -71,6 +71,34 @@ def missing_ranges(ranges: Iterable[Range], total: int) -> list[Range]:
     return gaps
 
 
+def within(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
+    """The numbers of `ranges` that are in `[start, stop)`; takes time in those it finds, however many there are."""
+    found: list[Range] = []
+    at = bisect_right(ranges, start, key=lambda item: item[1]) if start < stop else len(ranges)
+    while at < len(ranges) and ranges[at][0] < stop:
+        found.append((max(start, ranges[at][0]), min(stop, ranges[at][1])))
+        at += 1
+    return found
+
+
+def outside(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
+    """The numbers of `[start, stop)` that are not in `ranges`; takes time in those that lie between."""
+    found: list[Range] = []
+    at = start
+    for low, high in within(ranges, start, stop):
+        if at < low:
+            found.append((at, low))
+        at = high
+    if at < stop:
+        found.append((at, stop))
+    return found
+
+
+def without(ranges: Iterable[Range], out: Sequence[Range]) -> list[Range]:
+    """The numbers of `ranges` that are not in `out`."""
+    return [left for start, stop in ranges for left in outside(out, start, stop)]
+
+
 def to_ranges(numbers: Iterable[int]) -> list[Range]:
     """Sorted numbers as ranges."""
     found: list[Range] = []

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     CONDITION_FALSE = "condition_false"
     OUTPUT_NOT_STORABLE = "output_not_storable"
     INVALID_OUTPUT = "invalid_output"
+    NOT_PORTABLE = "not_portable"
     UPSTREAM_FAILED = "upstream_failed"
     RUN_ENDED = "run_ended"
     CANCEL_REQUESTED = "cancel_requested"

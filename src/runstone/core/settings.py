@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
 from runstone.errors import SettingError
+
+if TYPE_CHECKING:
+    import concurrent.futures
 
 
 class OnError(enum.StrEnum):
@@ -28,6 +31,15 @@ class Missing(enum.StrEnum):
 
     DROP = "drop"
     KEEP = "keep"
+
+
+class OnTimeout(enum.StrEnum):
+    """How a block, or a run, ends that took longer than it may; after WARNING it goes on."""
+
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    WARNING = "warning"
 
 
 class Level(enum.Enum):
@@ -97,10 +109,12 @@ class BlockSettings(TypedDict, total=False):
 
     retries: int | Retries | None
     timeout: float | None
+    on_timeout: Literal["timed_out", "failed", "cancelled", "warning"] | None
+    grace: float | None
     when: Callable[..., Any] | None
     on_error: Literal["fail", "continue"] | None
     missing: Literal["drop", "keep"] | None
-    executor: str | None
+    executor: str | concurrent.futures.Executor | None
     max_parallel: int | None
     cache: bool | None
     version: str | None
@@ -112,8 +126,11 @@ class RunSettings(TypedDict, total=False):
 
     retries: int | Retries | None
     timeout: float | None
+    on_timeout: Literal["timed_out", "failed", "cancelled", "warning"] | None
+    run_timeout: float | None
+    grace: float | None
     on_error: Literal["fail", "continue"] | None
-    executor: str | None
+    executor: str | concurrent.futures.Executor | None
     max_parallel: int | None
     cache: bool | None
     tags: Iterable[str] | None
@@ -130,15 +147,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     retries: Retries | None = None
     timeout: float | None = None
+    on_timeout: OnTimeout | None = None
+    run_timeout: float | None = None
+    grace: float | None = None
     when: Callable[..., Any] | None = None
     on_error: OnError | None = None
     missing: Missing | None = None
-    executor: str | None = None
+    executor: Any = None
     max_parallel: int | None = None
     cache: bool | None = None
     version: str | None = None
     tags: tuple[str, ...] = ()
 
+
+INLINE = "inline"
+EXECUTORS = (INLINE, "threads", "processes", "auto")
 
 _LEVEL_NAMES: dict[Level, frozenset[str]] = {
     Level.BLOCK: frozenset(BlockSettings.__annotations__),
@@ -173,13 +196,19 @@ def resolve(block: Settings, run: Settings, pipeline: Settings) -> Settings:
     `on_error`, `missing`, `when`, `version` and `tags` are never inherited: on a pipeline or a run they speak of the
     whole run (see `resolve_run`).
     """
+    timeout = _nearest("timeout", block, run, pipeline)
+    executor = _said("executor", block, run, pipeline)
+    if executor is None:
+        executor = "processes" if timeout else BUILT_IN.executor
     return Settings(
         retries=_nearest("retries", block, run, pipeline),
-        timeout=_nearest("timeout", block, run, pipeline),
+        timeout=timeout,
+        on_timeout=_nearest("on_timeout", block, run, pipeline),
+        grace=_nearest("grace", block, run, pipeline),
         when=block.when,
         on_error=_nearest("on_error", block),
         missing=block.missing,
-        executor=_nearest("executor", block, run, pipeline),
+        executor=executor,
         max_parallel=_nearest("max_parallel", block, run, pipeline),
         cache=_nearest("cache", block, run, pipeline),
         version=block.version,
@@ -192,6 +221,9 @@ def resolve_run(run: Settings, pipeline: Settings) -> Settings:
     return Settings(
         retries=_nearest("retries", run, pipeline),
         timeout=_nearest("timeout", run, pipeline),
+        on_timeout=_nearest("on_timeout", run, pipeline),
+        run_timeout=_nearest("run_timeout", run, pipeline),
+        grace=_nearest("grace", run, pipeline),
         on_error=_nearest("on_error", run, pipeline),
         executor=_nearest("executor", run, pipeline),
         max_parallel=_nearest("max_parallel", run, pipeline),
@@ -202,10 +234,15 @@ def resolve_run(run: Settings, pipeline: Settings) -> Settings:
 
 
 def _nearest(name: str, *levels: Settings) -> Any:
+    value = _said(name, *levels)
+    return getattr(BUILT_IN, name) if value is None else value
+
+
+def _said(name: str, *levels: Settings) -> Any:
     for level in levels:
         if (value := getattr(level, name)) is not None:
             return value
-    return getattr(BUILT_IN, name)
+    return None
 
 
 def _unknown_setting(level: Level, owner: str, name: str) -> str:
@@ -244,11 +281,28 @@ def _read_retries(value: object) -> Retries:
 
 
 def _read_timeout(value: object) -> float:
+    return _read_seconds("timeout", value, "0 means none")
+
+
+def _read_run_timeout(value: object) -> float:
+    return _read_seconds("run_timeout", value, "0 means none")
+
+
+def _read_grace(value: object) -> float:
+    return _read_seconds("grace", value, "0 ends what runs at once")
+
+
+def _read_seconds(name: str, value: object, zero: str) -> float:
     if not isinstance(value, (int, float)) or not _is_finite(value) or value < 0:
-        raise SettingError(f"timeout={value!r}: give seconds as a number; 0 means none")
-    if value:
-        raise SettingError(f"timeout={value!r} would have no effect in this version, so it is refused; leave it out")
-    return 0.0
+        raise SettingError(f"{name}={value!r}: give seconds as a number; {zero}")
+    return float(value)
+
+
+def _read_on_timeout(value: object) -> OnTimeout:
+    for choice in OnTimeout:
+        if choice == value:
+            return choice
+    raise SettingError(f"on_timeout={value!r}: write {', '.join(repr(choice.value) for choice in OnTimeout)}")
 
 
 def _read_when(value: object) -> Callable[..., Any]:
@@ -271,10 +325,14 @@ def _read_missing(value: object) -> Missing:
     raise SettingError(f"missing={value!r}: write 'drop' or 'keep'")
 
 
-def _read_executor(value: object) -> str:
-    if value != "inline":
-        raise SettingError(f"executor={value!r} would have no effect in this version, so it is refused; only 'inline'")
-    return "inline"
+def _read_executor(value: object) -> object:
+    if value in EXECUTORS:
+        return value
+    if not isinstance(value, (str, type)) and callable(getattr(value, "submit", None)):
+        return value
+    raise SettingError(
+        f"executor={value!r}: write {', '.join(map(repr, EXECUTORS))}, or give an Executor of concurrent.futures"
+    )
 
 
 def _read_max_parallel(value: object) -> int:
@@ -309,6 +367,9 @@ def _read_tags(value: object) -> tuple[str, ...]:
 _READERS: dict[str, Callable[[object], object]] = {
     "retries": _read_retries,
     "timeout": _read_timeout,
+    "on_timeout": _read_on_timeout,
+    "run_timeout": _read_run_timeout,
+    "grace": _read_grace,
     "when": _read_when,
     "on_error": _read_on_error,
     "missing": _read_missing,
@@ -320,6 +381,14 @@ _READERS: dict[str, Callable[[object], object]] = {
 }
 
 BUILT_IN = Settings(
-    retries=Retries(0), timeout=0.0, on_error=OnError.FAIL, executor="inline", max_parallel=0, cache=False
+    retries=Retries(0),
+    timeout=0.0,
+    on_timeout=OnTimeout.TIMED_OUT,
+    run_timeout=0.0,
+    grace=5.0,
+    on_error=OnError.FAIL,
+    executor="inline",
+    max_parallel=0,
+    cache=False,
 )
 """What holds where nothing is said."""

@@ -5,10 +5,12 @@ Built from the fold and from what an observer found; pure, so that equal facts g
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 
+from runstone.core.block_status import acting_block_status, inferred_block_status
 from runstone.core.fold import BlockState, ErrorSummary, RunState
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.reasons import Reason
@@ -34,7 +36,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     source: heartbeat, journal, disk_heuristic or ledger. heuristic: the status to show when there is no fold.
     alive: the driver's process is proven to be there, however silent. copied: it writes to another folder than this.
     missing: files that the fold counts on and that are not on disk as it says. notes: sentences for the message.
-    duration_seconds: from start to end, None unless the run has ended.
+    duration_seconds: from start to end, or to the last record of a driver that is proven dead; else None.
     """
 
     liveness: Liveness
@@ -55,15 +57,20 @@ def acting_status(state: RunState, observation: Observation) -> str:
     """The word to act on: what is recorded, unless the driver is proven dead before it could record an end."""
     if observation.heuristic is not None:
         return observation.heuristic
-    if observation.liveness is Liveness.GONE and not state.done:
+    if has_crashed(state, observation):
         return RunStatus.CRASHED.value
     return state.status.value
+
+
+def has_crashed(state: RunState, observation: Observation) -> bool:
+    """Whether the driver is proven dead and has recorded no end."""
+    return observation.liveness is Liveness.GONE and not state.done
 
 
 def status_object(info: RunInfo, state: RunState, observation: Observation) -> dict[str, Any]:
     """The status object of a run. Times RFC 3339 in UTC, durations in seconds, sizes in bytes."""
     status = acting_status(state, observation)
-    crashed = observation.liveness is Liveness.GONE and not state.done
+    crashed = has_crashed(state, observation)
     done = state.done or observation.heuristic == RunStatus.COMPLETED.value
     outputs, expected, complete, fractions = _outputs(info, state, observation)
     all_complete = expected == complete
@@ -101,7 +108,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "cancel_requested_at": state.cancel_requested_at,
         "progress_fraction": sum(fractions) / len(fractions) if fractions else None,
         "progress": _progress(info, state),
-        "blocks": _block_counts(state),
+        "blocks": dict(Counter(block_statuses(info, state, observation, outputs).values())),
         "outputs": outputs,
         "errors": [_error(error) for error in state.errors],
         "warnings": [_warning(warning) for warning in state.warnings],
@@ -117,6 +124,22 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "n_outputs": expected,
         "n_outputs_completed": complete,
         "last_modified": state.updated_at or info.created_at,
+    }
+
+
+def block_statuses(
+    info: RunInfo, state: RunState, observation: Observation, outputs: dict[str, dict[str, Any]]
+) -> dict[str, str]:
+    """The word to act on for every block. outputs: those of the status object."""
+    if observation.heuristic is None:
+        crashed = has_crashed(state, observation)
+        return {name: acting_block_status(block, crashed=crashed) for name, block in state.blocks.items()}
+    return {
+        block.name: inferred_block_status(
+            [outputs[name] for name in block.outputs],
+            sum(output.stored for output in state.blocks[block.name].outputs.values()),
+        )
+        for block in info.blocks
     }
 
 
@@ -210,13 +233,6 @@ def _progress(info: RunInfo, state: RunState) -> dict[str, Any]:
         failed += block.failed
         total = None if mine is None or total is None else total + mine
     return {"done": done, "total": total, "failed": failed, "unit": "elements"}
-
-
-def _block_counts(state: RunState) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for block in state.blocks.values():
-        counts[block.status.value] = counts.get(block.status.value, 0) + 1
-    return counts
 
 
 def _error(error: ErrorSummary) -> dict[str, Any]:

@@ -1,7 +1,16 @@
 """Code identity: which code a block ran, part by part, so that a later reader can name the part that changed.
 
-A function's part is a digest of its bytecode with names and constants: comments, white space and line numbers are not
-in it, and no source file is needed. A part that cannot be resolved is "?": it equals nothing, not even itself.
+`function`, `defaults`, `closure`   of the block's own function; `bound` and `self` where it is a partial or a method
+`condition`                         its `when` function
+`calls:`, `class:`, `constant:`     what these name in the project, and what that names in turn
+`module:`                           what they import while they run, whole
+`package:`                          an installed package they use: its version
+`python`                            3.11, say
+
+A function's part is a digest of its bytecode with names and constants: comments, white space, docstrings and line
+numbers are not in it, and no source file is needed. A part that cannot be resolved is "?": it equals nothing, not even
+itself. Everything is looked up again for every run, so that a function that was defined anew in a notebook counts; only
+what the bytecode of a function says is kept, as long as the function has that bytecode.
 """
 
 from __future__ import annotations
@@ -9,32 +18,102 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-import weakref
 from collections.abc import Callable, Mapping
-from types import CodeType
+from types import FunctionType, MethodType
 from typing import Any
 
+from runstone.engine import identity_modules as modules
 from runstone.engine.failures import clean
+from runstone.engine.identity_modules import Owner
+from runstone.engine.identity_walk import UNRESOLVED, Walk, digest, scanned, wrapped
 from runstone.engine.importing import file_of
 
-UNRESOLVED = "?"
-
-Parts = tuple[tuple[str, str], ...]
-
-# Weak, for a function may hold large data in what it closes over.
-_known: weakref.WeakKeyDictionary[Callable[..., Any], Parts] = weakref.WeakKeyDictionary()
-
-_PLAIN = frozenset({bool, int, float, complex, str, bytes})
-_ITEMS = 4096
+PARTS_KEPT = 120
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def parts(function: Callable[..., Any], version: str | None) -> dict[str, str]:
-    """The identity of a function: its own code, what it closes over, its defaults, and the Python it runs on."""
+def parts(
+    function: Callable[..., Any], version: str | None, condition: Callable[..., Any] | None = None
+) -> dict[str, str]:
+    """The identity of a block's code. version: what its user says stands for all of the function; condition: `when`."""
+    if version is None and condition is None and isinstance(function, FunctionType):
+        alone = _alone(function)
+        if alone is not None:
+            return {"function": alone, "python": PYTHON}
+    walk = Walk()
+    found = walk.parts
     if version is not None:
-        return {"version": version}
-    found = dict(_of_function(_inner(function)))
-    found["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return found
+        found["version"] = version
+    else:
+        _walk_function(walk, function)
+    if condition is not None:
+        found["condition"] = walk.told(walk.texts.text, condition)
+    walk.finish()
+    if version is None:
+        found["python"] = PYTHON
+    return _gathered(found)
+
+
+def _alone(function: FunctionType) -> str | None:
+    """The one part of a function that reaches for nothing outside of itself; None for all others."""
+    if function.__defaults__ or function.__kwdefaults__ or function.__closure__ or function.__dict__:
+        return None
+    found = scanned(function, function.__code__)
+    return None if found.reaches or found.imports else digest(found.digest)
+
+
+def _walk_function(walk: Walk, function: Any) -> None:
+    """Give the block's own function its parts, unwrapped of what makes no difference to what it computes."""
+    bound: list[object] = []
+    while True:
+        if isinstance(function, functools.partial):
+            bound.append((function.args, function.keywords))
+            function = function.func
+        elif isinstance(function, MethodType):
+            walk.parts["self"] = walk.told(walk.texts.text, function.__self__)
+            function = function.__func__
+        elif _is_foreign_wrapper(function):
+            if isinstance(function, FunctionType):
+                walk.parts["wrapper"] = walk.told(walk.function_text, function)
+            function = wrapped(function)
+        else:
+            break
+    if bound:
+        walk.parts["bound"] = walk.told(walk.texts.text, bound)
+    if not isinstance(function, FunctionType):
+        # an object with `__call__`, or a function written in C
+        walk.parts["function"] = walk.told(walk.texts.text, function)
+        return
+    walk.parts["function"] = walk.told(walk.code_text, function)
+    if function.__defaults__ or function.__kwdefaults__:
+        walk.parts["defaults"] = walk.told(walk.defaults_text, function)
+    if function.__closure__:
+        walk.parts["closure"] = walk.told(walk.closure_text, function)
+
+
+def _is_foreign_wrapper(function: Any) -> bool:
+    """Whether it is somebody else's wrapper around a function: a cache, say, or a library's decorator."""
+    if wrapped(function) is None:
+        return False
+    if not isinstance(function, FunctionType):
+        return True
+    owner = modules.owner(str(function.__globals__.get("__name__", "")), function.__code__.co_filename)
+    return owner is not Owner.PROJECT
+
+
+def _gathered(found: dict[str, str]) -> dict[str, str]:
+    """The parts as they are kept: beyond a number that fits into `run.json`, those of the smallest interest as one."""
+    kept = {clean(name): told for name, told in sorted(found.items(), key=_interest)[:PARTS_KEPT]}
+    others = sorted(item for item in found.items() if clean(item[0]) not in kept)
+    if others:
+        unresolved = any(told == UNRESOLVED for _, told in others)
+        kept["others"] = UNRESOLVED if unresolved else hashlib.sha256(repr(others).encode()).hexdigest()[:16]
+    return kept
+
+
+def _interest(part: tuple[str, str]) -> tuple[bool, bool, str]:
+    name, told = part
+    return (":" in name, not name.startswith("package:") and told != UNRESOLVED, name)
 
 
 def combined(identities: Mapping[str, Mapping[str, str]]) -> str | None:
@@ -62,72 +141,3 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, functools.partial):
         function = function.func
     return function
-
-
-def _of_function(function: Callable[..., Any]) -> Parts:
-    try:
-        known = _known.get(function)
-        if known is None:
-            known = _known[function] = _made_for(function)
-        return known
-    except TypeError:
-        # callable objects may refuse to be hashed, or to be referred to weakly
-        return _made_for(function)
-
-
-def _made_for(function: Callable[..., Any]) -> Parts:
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return (("function", UNRESOLVED),)
-    found = [("function", _of_code(code))]
-    defaults = (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
-    if any(defaults):
-        found.append(("defaults", _of_values(defaults)))
-    cells = getattr(function, "__closure__", None)
-    if cells:
-        found.append(("closure", _of_values(tuple(_cell(cell) for cell in cells))))
-    return tuple(found)
-
-
-def _cell(cell: Any) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return UNRESOLVED
-
-
-def _of_values(values: object) -> str:
-    """A digest of values whose repr says all about them, in every process alike; other values are unresolved."""
-    try:
-        return _digest(repr(values).encode(errors="backslashreplace")) if _is_plain(values, _ITEMS) else UNRESOLVED
-    except ValueError:
-        # a number too long to be written
-        return UNRESOLVED
-
-
-def _is_plain(value: Any, room: int) -> bool:
-    kind = type(value)
-    if kind in (list, tuple, dict):
-        items = (*value.keys(), *value.values()) if kind is dict else value
-        return len(items) <= room and all(_is_plain(item, room // 4) for item in items)
-    return value is None or kind in _PLAIN
-
-
-def _of_code(code: CodeType) -> str:
-    """A digest of the bytecode: comments, white space and positions are not in it, the names and constants are."""
-    digest = hashlib.sha256()
-    stack = [code]
-    while stack:
-        one = stack.pop()
-        digest.update(repr((one.co_code, one.co_names, one.co_varnames, one.co_freevars, one.co_flags)).encode())
-        for constant in one.co_consts:
-            if isinstance(constant, CodeType):
-                stack.append(constant)
-            else:
-                text = repr(sorted(constant, key=repr)) if isinstance(constant, frozenset) else repr(constant)
-                digest.update(f"{type(constant).__name__}:{text}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

@@ -33,18 +33,23 @@ class Collector:
     numbers: which elements are computed, in order. cells: what they gave; the computing thread appends here, and
     nothing before the end is ever replaced but a value that could not be stored. bad: the positions in `cells` of
     those that failed.
+    spent: attempts of an element that were used up elsewhere.
     refused: the first error of a value that could not be stored, for the computing thread to find.
     """
 
-    def __init__(self, work: Work, plan: CallPlan, numbers: range | list[int]) -> None:
+    def __init__(
+        self, work: Work, plan: CallPlan, numbers: range | list[int], spent: Mapping[int, int] | None = None
+    ) -> None:
         self.work = work
         self.plan = plan
         self.numbers = numbers
+        self.spent = spent or {}
         self.cells: list[Any] = []
         self.bad: list[int] = []
         self.retries = 0
         self.errors = 0
         self._tried_again = 0
+        self._again: tuple[int | None, int] = (None, 1)
         self.refused: NotStorable | None = None
         self._closed = 0
         self._bad_closed = 0
@@ -55,6 +60,14 @@ class Collector:
         """The number of the element that is being computed."""
         position = len(self.cells)
         return self.numbers[position] if position < len(self.numbers) else None
+
+    def attempt(self) -> int:
+        """Which attempt of it that is."""
+        number, attempt = self._again
+        current = self.current()
+        if current is None or number == current:
+            return attempt
+        return 1 + self.spent.get(current, 0)
 
     def fail(self, error: BaseException, attempt: int, reason: Reason = Reason.EXCEPTION) -> None:
         """The element that is being computed has failed for good."""
@@ -70,6 +83,7 @@ class Collector:
             self.retries += 1
         self._tried_again += 1
         number = self.current()
+        self._again = number, attempt + 1
         if self._tried_again <= ERRORS_RECORDED and number is not None:
             raised(self.work, self.plan, error, number, attempt, final=False)
 
@@ -143,22 +157,6 @@ class Collector:
             return [(self.numbers[start], self.numbers[stop - 1] + 1)]
         return to_ranges(self.numbers[start:stop])
 
-    def record_blocked(self, blocked: Mapping[int, Failed]) -> dict[int, Failed]:
-        """Record the elements that are not called because an argument of theirs has failed; returns their marks."""
-        name = self.work.block.name
-        marks = {number: cause.for_dependant(name, self.plan.index_of(number)) for number, cause in blocked.items()}
-        self.work.recorder.elements(
-            Elements(
-                block=name,
-                outputs=self.work.block.outputs,
-                ranges=to_ranges(marks),
-                cells=list(marks.values()),
-                bad=range(len(marks)),
-                shape=list(self.plan.shape),
-            )
-        )
-        return marks
-
     def all_cells(self, marks: Mapping[int, Failed]) -> tuple[list[Any], list[int]]:
         """The cells of all elements in their order, and which of them have failed."""
         if not marks:
@@ -169,3 +167,20 @@ class Collector:
         for number, mark in marks.items():
             cells[number] = mark
         return cells, sorted([*(self.numbers[position] for position in self.bad), *marks])
+
+
+def record_blocked(work: Work, plan: CallPlan, blocked: Mapping[int, Failed]) -> dict[int, Failed]:
+    """Record the elements that are not called because an argument of theirs has failed; returns their marks."""
+    name = work.block.name
+    marks = {number: cause.for_dependant(name, plan.index_of(number)) for number, cause in blocked.items()}
+    work.recorder.elements(
+        Elements(
+            block=name,
+            outputs=work.block.outputs,
+            ranges=to_ranges(marks),
+            cells=list(marks.values()),
+            bad=range(len(marks)),
+            shape=list(plan.shape),
+        )
+    )
+    return marks

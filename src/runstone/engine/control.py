@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.errors import FolderError
 
 
@@ -12,10 +13,10 @@ class Control:
     """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field.
 
     interruptible: user code is being called, and an exception may be raised into it. broken: why the run cannot be
-    recorded any more.
+    recorded any more. receipts: of the processes that were ended for it.
     """
 
-    __slots__ = ("broken", "interruptible", "message", "reason", "requested_by", "stopping", "wake")
+    __slots__ = ("broken", "interruptible", "message", "reason", "receipts", "requested_by", "stopping", "wake")
 
     def __init__(self) -> None:
         self.stopping = False
@@ -24,12 +25,13 @@ class Control:
         self.message = ""
         self.requested_by: str | None = None
         self.broken: FolderError | None = None
+        self.receipts: list[Receipt] = []
         self.wake = threading.Event()
 
-    def cancel(self, *, by: str | None = None, message: str = "") -> None:
+    def cancel(self, *, by: str | None = None, message: str = "", reason: Reason = Reason.CANCEL_REQUESTED) -> None:
         """Ask the run to stop at its next element, block or pause. Asking twice is asking once."""
         if not self.stopping:
-            self.requested_by, self.message = by, message
+            self.requested_by, self.message, self.reason = by, message, reason
             self.stopping = True
             self.wake.set()
 

@@ -16,15 +16,16 @@ from runstone.blocks import Block
 from runstone.core import events as ev
 from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
-from runstone.core.outcome import Policy, consequences, run_end
+from runstone.core.outcome import Policy, consequences, ready, run_end
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError, Settings
 from runstone.core.statuses import BlockStatus, RunStatus
-from runstone.engine import inline
+from runstone.engine import executors, inline
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
 from runstone.engine.interrupts import Interrupts
 from runstone.engine.record import Recorder
+from runstone.engine.side_by_side import SideBySide
 from runstone.engine.work import BlockEnd, Values, Work
 from runstone.errors import FolderError, StorageError
 
@@ -65,7 +66,6 @@ class Driver:
         self.values = Values(task.graph, task.params)
         self.error: BaseException | None = None
         self._policy = task.policy()
-        self._bad_ends = False
 
     def execute(self) -> None:
         """Run all blocks and record the end.
@@ -102,39 +102,67 @@ class Driver:
             raise KeyboardInterrupt
 
     def _blocks(self) -> None:
-        for name in self.task.graph.blocks:
-            if self.control.stopping:
-                return
-            if self.recorder.state.blocks[name].status is BlockStatus.PENDING:
-                self._block(name)
-                if self._bad_ends:
-                    self._consequences()
+        """Execute all blocks that are to be executed; those with an executor of their own beside each other."""
+        side_by_side = SideBySide(self.control)
+        try:
+            while not self.control.stopping:
+                here = None
+                for name in ready(self._policy, self._statuses()):
+                    if name in side_by_side.running:
+                        continue
+                    if executors.is_inline(self.task.blocks[name], self.task.settings[name]):
+                        here = here or name
+                    else:
+                        self._start(name, side_by_side)
+                if here is not None:
+                    begun = time.perf_counter()
+                    self._ended(here, inline.run(self._work(here)), time.perf_counter() - begun)
+                elif not side_by_side.running:
+                    return
+                for name, end, seconds in side_by_side.ended(wait=here is None):
+                    self._ended(name, end, seconds)
+        finally:
+            for name, end, seconds in side_by_side.all_ended():
+                self._ended(name, end, seconds)
 
     def _consequences(self) -> None:
         """Record what follows for blocks that have not started from how others ended."""
         for name, (status, reason) in consequences(self._policy, self._statuses()).items():
             self.recorder.event(ev.BlockEnded, block=name, status=status, reason=reason)
 
-    def _block(self, name: str) -> None:
+    def _work(self, name: str) -> Work:
         block = self.task.blocks[name]
-        work = Work(
+        return Work(
             block=block,
-            graph=self.task.graph,
             settings=self.task.settings[name],
             recorder=self.recorder,
             control=self.control,
             values=self.values,
+            extras=self.values.extras(block),
         )
-        started = time.perf_counter()
-        end = inline.run(work)
+
+    def _start(self, name: str, side_by_side: SideBySide) -> None:
+        """Begin a block that is executed elsewhere."""
+        begun = time.perf_counter()
+        prepared = executors.prepare(self._work(name), self.values)
+        if isinstance(prepared, BlockEnd):
+            self._ended(name, prepared, time.perf_counter() - begun)
+        else:
+            side_by_side.start(name, prepared)
+
+    def _ended(self, name: str, end: BlockEnd | None, seconds: float) -> None:
+        """Record how a block ended, and what follows; nothing if it was asked to stop before."""
         if end is None:
             return
-        if end.status is not BlockStatus.COMPLETED:
-            self._bad_ends = True
         if end.error is not None and self.error is None:
             self.error = end.error
-        self._record_end(name, end, time.perf_counter() - started)
+        self._record_end(name, end, seconds)
         self.values.release(name)
+        if end.status is BlockStatus.CANCELLED:
+            # a time limit that is set to end so
+            self.control.cancel(by="timeout", message=end.message, reason=end.reason or Reason.TIMEOUT)
+        elif end.status is not BlockStatus.COMPLETED:
+            self._consequences()
 
     def _record_end(self, name: str, end: BlockEnd, seconds: float) -> None:
         self.recorder.close_block(name)
@@ -147,6 +175,8 @@ class Driver:
             duration=round(seconds, 6),
             values=end.values,
             inner_shapes=end.inner_shapes,
+            cpu_seconds=None if end.cpu_seconds is None else round(end.cpu_seconds, 6),
+            peak_memory=end.peak_memory,
         )
 
     def _statuses(self) -> dict[str, BlockStatus]:

@@ -15,7 +15,7 @@ import msgspec
 from runstone.core import events as ev
 from runstone.core.failed import Failed
 from runstone.core.ranges import Range
-from runstone.engine.record import ElementNotStorable, Elements
+from runstone.engine.record import Buffer, ElementNotStorable, Elements, Encoded
 from runstone.errors import NotStorable
 from runstone.folder.failed_cells import FAILED, UPSTREAM_FAILED, to_text
 from runstone.folder.preview import preview, type_name
@@ -27,15 +27,6 @@ SMALL_TOTAL = 32 * 1024
 
 _BESIDE = 250
 _RANGES = 16 * 1024
-
-Buffer = bytes | memoryview
-
-
-class Encoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk that has no number yet: its header (`seq` 0, no time), and its payload."""
-
-    header: ev.Chunk
-    payload: list[Buffer]
 
 
 def unnumbered(block: str, elements: list[Range], payload: list[Buffer], **fields: Any) -> Encoded:

@@ -8,12 +8,14 @@ from typing import Any
 from runstone.core import events as ev
 from runstone.core.arrays import MappedArray, form_of
 from runstone.core.calls import CallPlan, plan_calls
-from runstone.core.inputs import extra_inputs
 from runstone.core.reasons import Reason
+from runstone.core.settings import OnError
 from runstone.core.statuses import BlockStatus
-from runstone.engine import context
+from runstone.engine import context, mapped
+from runstone.engine.board import Board
+from runstone.engine.collect import Collector
+from runstone.engine.compute import compute
 from runstone.engine.errors import check_several, ended_by, raised
-from runstone.engine.mapped import run_mapped
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import NotStorable
 
@@ -23,25 +25,60 @@ def run(work: Work) -> BlockEnd | None:
 
     Raises FolderError and KeyboardInterrupt.
     """
-    recorder, name = work.recorder, work.block.name
-    refusal = _condition(work)
+    refusal = condition(work)
     if refusal is not None:
         return refusal
+    if not work.block.graph_block().is_mapped:
+        return call(work)
     try:
-        if work.block.graph_block().is_mapped:
-            plan = _plan(work)
-        else:
-            arguments, keywords = _arguments(work)
+        plan = plan_of(work)
     except Exception as error:
-        # values that cannot be put together; asking them may also run code of theirs
-        recorder.event(ev.BlockStarted, block=name)
-        return ended_by(work, error, Reason.EXCEPTION)
-    if work.block.graph_block().is_mapped:
-        return run_mapped(work, plan)
-    return _run_once(work, arguments, keywords)
+        return unplanned(work, error)
+    return _elements(work, plan)
 
 
-def _plan(work: Work) -> CallPlan:
+def _elements(work: Work, plan: CallPlan) -> BlockEnd | None:
+    portion = mapped.begin(work, plan)
+    collector = Collector(work, plan, portion.numbers)
+    before = context.enter(context.Place(work.recorder, work.block.name, collector.current, collector.attempt))
+    work.recorder.ticks.append(collector.tick)
+    try:
+        error = compute(work, plan, collector)
+    finally:
+        work.recorder.ticks.remove(collector.tick)
+        context.enter(before)
+        collector.close()
+    if error is None:
+        error = collector.refused
+    tolerated = work.settings.on_error is OnError.CONTINUE
+    if len(collector.cells) < len(portion.numbers) and (error is None or tolerated):
+        return None
+    return mapped.end(work, portion, cells=lambda: collector.all_cells(portion.marks), error=error)
+
+
+def unplanned(work: Work, error: BaseException) -> BlockEnd:
+    """How a block ends whose arguments cannot be put together; asking values for it may also run code of theirs."""
+    work.recorder.event(ev.BlockStarted, block=work.block.name)
+    return ended_by(work, error, Reason.EXCEPTION)
+
+
+def call(work: Work, attempt: int = 1, board: Board | None = None) -> BlockEnd | None:
+    """Call a block that is not mapped, with its retries; None if it was asked to stop between two attempts.
+
+    attempt: the first one that is left. board: where a worker shows that it computes.
+    """
+    try:
+        arguments, keywords = arguments_of(work)
+    except Exception as error:
+        return unplanned(work, error)
+    try:
+        return _attempts(work, arguments, keywords, attempt, board)
+    finally:
+        if board is not None:
+            board.end()
+
+
+def plan_of(work: Work) -> CallPlan:
     """All calls of the block, in the form that errors and mapped blocks need."""
     return plan_calls(
         work.block.function,
@@ -49,14 +86,14 @@ def _plan(work: Work) -> CallPlan:
         _sources(work),
         mapspec=work.block.mapspec if work.block.graph_block().is_mapped else None,
         missing=work.settings.missing,
-        extras=_extras(work),
+        extras=work.extras,
     )
 
 
-def _arguments(work: Work) -> tuple[list[Any], dict[str, Any]]:
+def arguments_of(work: Work) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a block that is called once; what mapped blocks made is put together for it."""
     arguments: list[Any] = []
-    keywords = _extras(work)
+    keywords = dict(work.extras)
     for parameter in work.block.parameters:
         value = work.values[parameter.name]
         if type(value) is MappedArray:
@@ -69,25 +106,21 @@ def _arguments(work: Work) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _sources(work: Work) -> dict[str, Any]:
-    return {name: work.values[name] for name in work.graph.uses[work.block.name]}
+    return {parameter.name: work.values[parameter.name] for parameter in work.block.parameters}
 
 
-def _extras(work: Work) -> dict[str, Any]:
-    return extra_inputs(work.graph, work.values.params) if work.block.takes_extra else {}
-
-
-def _condition(work: Work) -> BlockEnd | None:
+def condition(work: Work) -> BlockEnd | None:
     """How the block ends if its condition does not let it run."""
     when = work.settings.when
     if when is None:
         return None
-    uses = work.graph.condition_uses[work.block.name]
+    asked = work.block.graph_block().condition
     work.control.interruptible = True
     try:
         plan = plan_calls(
             when,
-            work.block.graph_block().condition,
-            {name: work.values[name] for name in uses},
+            asked,
+            {parameter.name: work.values[parameter.name] for parameter in asked},
             missing=work.settings.missing,
         )
         arguments = next(iter(plan.arguments(range(1))))
@@ -105,15 +138,17 @@ def _condition(work: Work) -> BlockEnd | None:
     )
 
 
-def _run_once(work: Work, arguments: list[Any], keywords: dict[str, Any]) -> BlockEnd | None:
-    """A block that is called once, with its retries."""
+def _attempts(
+    work: Work, arguments: list[Any], keywords: dict[str, Any], attempt: int, board: Board | None
+) -> BlockEnd | None:
     recorder, block, retries = work.recorder, work.block, work.settings.retries
     assert retries is not None
-    attempt = 1
     while True:
+        if board is not None:
+            board.begin(0, attempt)
         recorder.event(ev.BlockStarted, block=block.name, attempt=attempt)
         recorder.flush()
-        before = context.enter(context.Place(recorder, block.name, _no_element))
+        before = context.enter(context.Place(recorder, block.name, _no_element, lambda: attempt))  # noqa: B023  # which attempt it is when it is asked for
         work.control.interruptible = True
         try:
             result = block.function(*arguments, **keywords)
@@ -124,7 +159,7 @@ def _run_once(work: Work, arguments: list[Any], keywords: dict[str, Any]) -> Blo
         except BaseException as error:
             work.control.interruptible = False
             again = attempt <= retries.count and retries.allows(error) and not work.control.stopping
-            found = raised(work, _plan(work), error, None, attempt, final=not again)
+            found = raised(work, plan_of(work), error, None, attempt, final=not again)
             if again:
                 delay = retries.wait_before(attempt + 1, random.random())
                 recorder.event(ev.BlockRetrying, block=block.name, attempt=attempt, delay=delay)
@@ -136,14 +171,15 @@ def _run_once(work: Work, arguments: list[Any], keywords: dict[str, Any]) -> Blo
             return BlockEnd(status=BlockStatus.FAILED, reason=Reason.EXCEPTION, message=found.short, error=error)
         finally:
             context.enter(before)
-        return _store(work, result)
+        return store(work, result)
 
 
 def _no_element() -> None:
     return None
 
 
-def _store(work: Work, result: Any) -> BlockEnd:
+def store(work: Work, result: Any) -> BlockEnd:
+    """Store what a block gave, and say how it ended."""
     try:
         values = _by_output(work, result)
     except Exception as error:

@@ -16,6 +16,8 @@ from runstone.core.events import FORMAT
 from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
+from runstone.engine import executors
+from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
 from runstone.engine.failures import clean
@@ -57,10 +59,11 @@ class Launched:
             if _shown(self._show):
                 from runstone.engine.progress import Display
 
-                with Display(self.info, recorder.state, recorder.folder):
+                with Display(self.info, recorder.state, recorder.folder), Recording(recorder, recorder.logs):
                     self.driver.execute()
             else:
-                self.driver.execute()
+                with Recording(recorder, recorder.logs):
+                    self.driver.execute()
         finally:
             pulse.leave(recorder.heart)
             recorder.close()
@@ -84,12 +87,15 @@ def launch(
             raise InputError(f"parameters are given as a dict: write run({{{name!r}: ...}}), not run({name}=...)")
     own = read_settings(Level.RUN, "this run", settings)
     whole = resolve_run(own, pipeline.settings)
+    resolved = pipeline.resolved(own)
+    for name, settings_of_block in resolved.items():
+        executors.check(pipeline.blocks[name], settings_of_block)
     values = check_inputs(pipeline.graph, params)
     check_shapes(pipeline.graph, values)
     task = Task(
         graph=pipeline.graph,
         blocks=pipeline.blocks,
-        settings=pipeline.resolved(own),
+        settings=resolved,
         stop_on_failure=whole.on_error is not OnError.CONTINUE,
         params=values,
     )
@@ -153,7 +159,7 @@ def _plain(settings: Settings) -> dict[str, Any]:
     return {
         "on_error": None if settings.on_error is None else settings.on_error.value,
         "retries": 0 if retries is None else retries.count,
-        "executor": settings.executor,
+        "executor": executors.name_of(settings.executor),
         "max_parallel": settings.max_parallel,
     }
 

@@ -150,11 +150,11 @@ def _enter(view: View) -> Stage | None:
 
 
 def _screen() -> Screen | None:
-    from runstone.engine import notebook
+    from runstone.engine import notebook, streams
 
     if notebook.shell() is not None:
         return notebook.Notebook()
-    stream = sys.stderr
+    stream = streams.beneath("stderr")
     try:
         if stream is None or stream.closed or not stream.writable():
             return None

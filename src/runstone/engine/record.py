@@ -17,9 +17,33 @@ from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.errors import NotStorable
+from runstone.folder.load import Loader, StoredArray
+from runstone.folder.logs import LogWriter
 from runstone.folder.pulse import Beating
 
 E = TypeVar("E", bound=ev.Event)
+
+
+Buffer = bytes | memoryview
+
+
+class Encoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk that has no number yet: its header (`seq` 0, no time), and its payload."""
+
+    header: ev.Chunk
+    payload: list[Buffer]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An output that is not in memory: it lies in a run folder, where whoever needs it reads it."""
+
+    folder: str
+    output: str
+
+    def load(self) -> Any:
+        """The value; a mapped output as a MappedArray that reads its cells when they are asked for."""
+        found = Loader(self.folder, trust=True).output(self.output)
+        return found.as_mapped(lazy=True) if isinstance(found, StoredArray) else found
 
 
 class Elements(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +77,14 @@ class ElementNotStorable(Exception):
 class Recorder(Protocol):
     """Where a run is recorded. Every method may raise FolderError; then nothing more can be recorded.
 
-    heart: what the pulse ticks while the run goes on.
+    heart: what the pulse ticks while the run goes on; it calls `ticks`, for blocks that collect elements. logs: where
+    what blocks say is kept, if it is.
     """
 
     folder: str | None
     state: fold.RunState
-    on_tick: Callable[[float], None] | None
+    logs: LogWriter | None
+    ticks: list[Callable[[float], None]]
 
     @property
     def heart(self) -> Beating: ...
@@ -70,6 +96,12 @@ class Recorder(Protocol):
     def elements(self, ended: Elements) -> None: ...
 
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]: ...
+
+    def chunk(self, encoded: Encoded) -> None: ...
+
+    def keep_small(self, small: Mapping[str, ev.StoredValue]) -> None: ...
+
+    def made(self, output: str, count: int | None) -> Any: ...
 
     def close_block(self, block: str) -> None: ...
 

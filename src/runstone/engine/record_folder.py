@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from runstone.core import events as ev
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
-from runstone.engine.encode import ElementEncoder, Encoded, encode_values
-from runstone.engine.record import Elements
+from runstone.engine.capture import complain, finish_block
+from runstone.engine.encode import ElementEncoder, encode_values
+from runstone.engine.record import Elements, Encoded, Stored
 from runstone.folder import artifacts, manifest
+from runstone.folder.logs import LogWriter
 from runstone.folder.writer import RunWriter
 
 
@@ -20,25 +22,17 @@ class FolderRecorder:
     def __init__(self, writer: RunWriter) -> None:
         self.writer = writer
         self.folder: str | None = writer.folder
+        self.logs: LogWriter | None = LogWriter(writer.folder, writer.epoch, on_refused=complain)
         self.state = writer.state
         self.event = writer.event
+        self.ticks = writer.ticks
         self.flush = writer.flush
-        self.close_block = writer.close_pack
         self._encoder = ElementEncoder()
 
     @property
     def heart(self) -> RunWriter:
         """What the pulse ticks."""
         return self.writer
-
-    @property
-    def on_tick(self) -> Callable[[float], None] | None:
-        """What the pulse calls while a block collects elements."""
-        return self.writer.on_tick
-
-    @on_tick.setter
-    def on_tick(self, call: Callable[[float], None] | None) -> None:
-        self.writer.on_tick = call
 
     def elements(self, ended: Elements) -> None:
         """Record ended elements, in chunks of bounded size.
@@ -66,11 +60,20 @@ class FolderRecorder:
         for name, stored in small.items():
             self.writer.keep_value(name, stored.value)
 
+    def made(self, output: str, count: int | None) -> Any:
+        """Where what was computed elsewhere is read."""
+        return Stored(self.writer.folder, output)
+
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
         """Copy a file into the run and record it."""
         saved = artifacts.save(self.writer, source, block=block, element=element, **fields)
         self.flush()
         return saved
+
+    def close_block(self, block: str) -> None:
+        """Nothing more comes of this block."""
+        finish_block(self.logs, block)
+        self.writer.close_pack(block)
 
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
         """Record the end, with everything before it on the disk."""
@@ -82,6 +85,8 @@ class FolderRecorder:
 
     def close(self) -> None:
         """Nothing more comes: let go of the files, and leave a manifest of what there is."""
+        if self.logs is not None:
+            self.logs.close()
         self.writer.close()
         if self.state.done:
             manifest.save(self.writer.folder, self.writer.info, self.state)

@@ -7,16 +7,23 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE
+from runstone.core.ranges import numbers
 from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
+from runstone.core.shapes import unravel
 from runstone.core.statuses import BlockStatus, RunStatus
-from runstone.engine.record import E, Elements
+from runstone.engine.record import E, Elements, Encoded
 from runstone.errors import RunError
-from runstone.folder import clock, identity
+from runstone.folder import artifacts, clock, identity
+from runstone.folder.cells import decode_cells
+from runstone.folder.logs import LogWriter
 from runstone.folder.preview import type_name
+from runstone.folder.values import decode_column, decode_small
 
 
 class MemoryRecorder:
@@ -24,10 +31,13 @@ class MemoryRecorder:
 
     def __init__(self, info: RunInfo) -> None:
         self.folder: str | None = None
+        self.logs: LogWriter | None = None
         self.info = info
         self.state = fold.initial(block.name for block in info.blocks)
         self.errors: list[ev.ErrorRaised] = []
-        self.on_tick: Callable[[float], None] | None = None
+        self.ticks: list[Callable[[float], None]] = []
+        # what was computed in other processes, by flat number
+        self._cells: dict[str, dict[int, Any]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -37,8 +47,8 @@ class MemoryRecorder:
 
     def tick(self, now: float) -> None:
         """Let the block that is collecting say how far it is."""
-        if self.on_tick is not None:
-            self.on_tick(now)
+        for tick in tuple(self.ticks):
+            tick(now)
 
     def forked(self) -> None:
         """A forked child goes on in its own memory."""
@@ -83,11 +93,30 @@ class MemoryRecorder:
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
         return {name: ev.StoredValue(value=None, type=type_name(value)) for name, value in values.items()}
 
+    def chunk(self, encoded: Encoded) -> None:
+        payload = memoryview(b"".join(encoded.payload))
+        with self._lock:
+            header = msgspec.structs.replace(encoded.header, seq=self.state.seq + 1, at=clock.now())
+            fold.apply(self.state, header)
+            for column in header.columns:
+                found = decode_cells(
+                    header, payload, column.name, lambda number: unravel(number, header.shape or ()), _open
+                )
+                self._cells.setdefault(column.name, {}).update(zip(numbers(header.elements), found, strict=False))
+
+    def keep_small(self, small: Mapping[str, ev.StoredValue]) -> None:
+        for name, stored in small.items():
+            self._cells[name] = {0: decode_small(stored.value, trust=True)}
+
+    def made(self, output: str, count: int | None) -> Any:
+        cells = self._cells.pop(output)
+        return cells[0] if count is None else [cells[number] for number in range(count)]
+
     def close_block(self, block: str) -> None:
         return
 
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
-        raise RunError(f"artifact({os.path.basename(source)!r}) needs a run folder; this run has run_folder=None")
+        raise RunError(artifacts.NO_FOLDER.format(os.path.basename(source)))
 
     def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
         self.event(ev.RunEnded, status=status, reason=reason, message=message)
@@ -98,3 +127,7 @@ class MemoryRecorder:
                 end = BlockStatus.CRASHED if block.started_at else BlockStatus.CANCELLED
                 self.event(ev.BlockEnded, block=name, status=end, reason=reason)
         self.end(RunStatus.CRASHED, reason, why)
+
+
+def _open(column: ev.ColumnMeta, data: memoryview) -> list[Any]:
+    return decode_column(column.meta, data, column.count, trust=True)

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from runstone.core.tones import Tone
 from runstone.drawing.lettering import showable
+from runstone.engine import streams
 from runstone.engine.bars import ASCII, UNICODE, Line, cropped, lines, width_of
 from runstone.engine.glance import Glance
 
@@ -58,24 +59,24 @@ class Terminal:
     def open(self) -> None:
         """From now on what the program writes goes above the bars."""
         self.open_now = True
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
+        for name in streams.NAMES:
+            stream = streams.beneath(name)
             if stream is self._stream or _same_terminal(stream, self._stream):
                 above = Above(stream, self)
                 self._above.append(above)
-                setattr(sys, name, above)
-                for handler in _log_handlers(stream):
+                streams.put_beneath(name, above)
+                for handler in streams.log_handlers(stream):
                     handler.setStream(above)
 
     def close(self) -> None:
         """Leave the terminal as it was; what is drawn stays."""
         self.open_now = False
-        for name in ("stdout", "stderr"):
+        for name in streams.NAMES:
             # Somebody may have put a stream of their own over ours: that is theirs to take away.
-            if (above := getattr(sys, name)) in self._above:
-                setattr(sys, name, above.stream)
+            if (above := streams.beneath(name)) in self._above:
+                streams.put_beneath(name, above.stream)
         for above in self._above:
-            for handler in _log_handlers(above):
+            for handler in streams.log_handlers(above):
                 handler.setStream(above.stream)
             above.let_go()
         self._above.clear()
@@ -218,16 +219,3 @@ def _same_terminal(one: Any, other: Any) -> bool:
         return bool(one.isatty()) and os.path.sameopenfile(one.fileno(), other.fileno())
     except (AttributeError, OSError, ValueError):
         return False
-
-
-def _log_handlers(stream: Any) -> list[Any]:
-    """The handlers that log to a stream which they took hold of before."""
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return []
-    found = []
-    for logger in [logging.root, *list(logging.root.manager.loggerDict.values())]:
-        for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
-                found.append(handler)
-    return found

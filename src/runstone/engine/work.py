@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from runstone.blocks import Block
 from runstone.core import events as ev
 from runstone.core.graph import Graph
+from runstone.core.inputs import extra_inputs
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.settings import Settings
 from runstone.core.statuses import BlockStatus
 from runstone.engine.control import Control
-from runstone.engine.record import Recorder
+from runstone.engine.record import Recorder, Stored
+
+
+class Sources(Protocol):
+    """Where a block run finds its arguments, and leaves what it makes for others."""
+
+    @property
+    def kept(self) -> bool: ...
+
+    def __getitem__(self, name: str) -> Any: ...
+
+    def wanted(self, name: str) -> bool: ...
+
+    def put(self, name: str, value: Any) -> None: ...
 
 
 class Values:
-    """The values a run holds in memory: its parameters, and outputs as long as a block still needs them."""
+    """The values a run holds: its parameters, and outputs as long as a block still needs them."""
 
-    def __init__(self, graph: Graph, params: Any) -> None:
+    def __init__(self, graph: Graph, params: Mapping[str, Any]) -> None:
         self.params = params
+        self._graph = graph
         self._values: dict[str, Any] = dict(params)
+        self._stored: dict[str, Stored] = {}
         self._waiting: dict[str, set[str]] = {}
         self._taken: dict[str, list[str]] = {}
         for uses in (graph.uses, graph.condition_uses):
@@ -33,10 +51,20 @@ class Values:
         self.kept = False
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._values and name in self._stored:
+            self._values[name] = self._stored[name].load()
         return self._values[name]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
+        return name in self._values or name in self._stored
+
+    def portable(self, name: str) -> Any:
+        """What to send to another process: the value, or where it is stored."""
+        return self._stored.get(name) or self._values[name]
+
+    def extras(self, block: Block[..., Any]) -> dict[str, Any]:
+        """What goes into the `**kwargs` of a block."""
+        return extra_inputs(self._graph, self.params) if block.takes_extra else {}
 
     def keep_all(self) -> None:
         """Hold on to everything: there is no folder to load it from later."""
@@ -48,7 +76,11 @@ class Values:
 
     def put(self, name: str, value: Any) -> None:
         """Hold an output, if anything will ask for it."""
-        if self.wanted(name):
+        if not self.wanted(name):
+            return
+        if type(value) is Stored:
+            self._stored[name] = value
+        else:
             self._values[name] = value
 
     def release(self, block: str) -> None:
@@ -57,21 +89,26 @@ class Values:
             self._waiting[name].discard(block)
             if not self._waiting[name] and not self.kept:
                 self._values.pop(name, None)
+                self._stored.pop(name, None)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One block run to be executed."""
+    """One block run to be executed. extras: what goes into its `**kwargs`."""
 
     block: Block[..., Any]
-    graph: Graph
     settings: Settings
     recorder: Recorder
     control: Control
-    values: Values
+    values: Sources
+    extras: dict[str, Any] = {}
 
 
 class BlockEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How a block run ended. error: the exception behind it, for the caller to chain to."""
+    """How a block run ended. error: the exception behind it, for the caller to chain to.
+
+    receipts: of the processes that were ended from outside. cpu_seconds, peak_memory (bytes): of the last attempt, if
+    it had a process of its own.
+    """
 
     status: BlockStatus
     reason: Reason | None = None
@@ -79,3 +116,6 @@ class BlockEnd(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, ev.StoredValue] = {}
     inner_shapes: dict[str, list[int]] = {}
     error: BaseException | None = None
+    receipts: list[Receipt] = []
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None

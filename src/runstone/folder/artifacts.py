@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,8 +41,17 @@ _BY_ENDING = {
 }
 
 
-def save(
-    writer: RunWriter,
+NO_FOLDER = "artifact({!r}) needs a run folder; this run has run_folder=None"
+
+
+def save(writer: RunWriter, source: str, **about: Any) -> ArtifactSaved:
+    """Copy a file into the run and record it; see `copy_in`."""
+    writer.check()
+    return writer.event(ArtifactSaved, **copy_in(writer.folder, source, **about))
+
+
+def copy_in(
+    run_folder: str,
     source: str,
     *,
     block: str,
@@ -49,10 +60,11 @@ def save(
     artifact_type: str | None = None,
     content_type: str | None = None,
     metadata: dict[str, Any] | None = None,
-) -> ArtifactSaved:
-    """Copy a file into the run and record it. The original is left as it is.
+) -> dict[str, Any]:
+    """Copy a file into the folder of a run; returns the fields of the event that records it.
 
-    Raises InputError if there is no such file, the name is none, or what is said about it cannot be kept.
+    The original is left as it is. Raises InputError if there is no such file, the name is none, or what is said about
+    it cannot be kept.
     """
     shown = name or os.path.basename(source)
     if not shown or "/" in shown or "\\" in shown or "\0" in shown or shown in (".", "..") or shown.startswith("."):
@@ -60,8 +72,7 @@ def save(
     _check_about(source, [shown, artifact_type, content_type, metadata])
     if len(msgspec.json.encode(metadata or {})) > METADATA_LIMIT:
         raise InputError(f"the metadata of artifact {shown!r} takes more than {METADATA_LIMIT:,} bytes as JSON")
-    writer.check()
-    folder = f"{writer.folder}/{layout.ARTIFACTS}"
+    folder = f"{run_folder}/{layout.ARTIFACTS}"
     with _opened(source) as reader:
         new = not os.path.isdir(folder)
         disk.make_folder(folder)
@@ -77,21 +88,20 @@ def save(
     # before its event, which would otherwise speak of a file that a dying machine forgets
     disk.sync_folder(folder)
     if new:
-        disk.sync_folder(writer.folder)
+        disk.sync_folder(run_folder)
     guessed_type, guessed_content = _kind(shown)
-    return writer.event(
-        ArtifactSaved,
-        artifact_id=secrets.token_hex(8),
-        path=f"{layout.ARTIFACTS}/{os.path.basename(path)}",
-        name=shown,
-        artifact_type=artifact_type or guessed_type,
-        content_type=content_type or guessed_content,
-        size_bytes=size,
-        sha256=digest,
-        block=block,
-        element=element,
-        metadata=metadata or {},
-    )
+    return {
+        "artifact_id": secrets.token_hex(8),
+        "path": f"{layout.ARTIFACTS}/{os.path.basename(path)}",
+        "name": shown,
+        "artifact_type": artifact_type or guessed_type,
+        "content_type": content_type or guessed_content,
+        "size_bytes": size,
+        "sha256": digest,
+        "block": block,
+        "element": element,
+        "metadata": metadata or {},
+    }
 
 
 def _check_about(source: str, about: list[Any]) -> None:
@@ -115,14 +125,20 @@ def _opened(source: str) -> BinaryIO:
 
 
 def _fresh(folder: str, name: str) -> tuple[str, int]:
-    stem, ending = os.path.splitext(name)
-    number = 1
-    while True:
-        path = f"{folder}/{name}" if number == 1 else f"{folder}/{stem}-{number}{ending}"
+    for each in fresh(name):
         try:
-            return path, disk.create(path)
+            return f"{folder}/{each}", disk.create(f"{folder}/{each}")
         except FileExistsError:
-            number += 1
+            continue
+    raise AssertionError("there is always another name")
+
+
+def fresh(name: str) -> Iterator[str]:
+    """Names for a file that is to be called like this, without end, for when the first ones are taken."""
+    stem, ending = os.path.splitext(name)
+    yield name
+    for number in count(2):
+        yield f"{stem}-{number}{ending}"
 
 
 def _copy(reader: BinaryIO, descriptor: int, path: str) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from runstone.errors import StorageError
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_ADD = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _HIGH = 512
 _BUFFERS = min(getattr(os, "IOV_MAX", 1024), 1024)
 
@@ -57,6 +58,14 @@ def create(path: str) -> int:
         return _out_of_the_way(os.open(path, _CREATE, 0o666))
     except FileExistsError:
         raise
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def open_to_append(path: str) -> int:
+    """Open a file that several processes append to, or create it; returns its descriptor."""
+    try:
+        return _out_of_the_way(os.open(path, _ADD | getattr(os, "O_BINARY", 0), 0o666))
     except OSError as error:
         raise refused(error, path) from error
 
@@ -202,6 +211,26 @@ def publish(private: str, path: str) -> bool | None:
             return None
         raise refused(error, path) from error
     return True
+
+
+def link(source: str, path: str) -> bool:
+    """Give a file a second name, which must be new; False where the system refuses links between the two."""
+    try:
+        os.link(source, path, follow_symlinks=os.link not in os.supports_follow_symlinks)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except (OSError, NotImplementedError):
+        # another file system, another owner, too many links: whatever it is, the bytes can be copied
+        return False
+    return True
+
+
+def move(source: str, path: str) -> None:
+    """Give a folder another name in the same file system."""
+    try:
+        os.rename(source, path)
+    except OSError as error:
+        raise refused(error, path) from error
 
 
 def remove(path: str) -> None:

@@ -8,26 +8,30 @@ import msgspec
 
 from runstone.errors import FolderError, RunNotFound
 from runstone.folder import layout, observe
+from runstone.folder.foreign import door
 from runstone.folder.look import Look
-from runstone.folder.resolve import resolve
+from runstone.folder.resolve import locate
 
 
 def status_of(run: str, *, include_run_info: bool = False) -> dict[str, Any]:
     """The status object of a run; `{"status": "missing"|"error", "error": ...}` where there is none to be had.
 
-    include_run_info: add `run_info`, the content of `run.json`.
+    Of RUN/BLOCK it has the record of that block, `block`, as well.
+    include_run_info: add `run_info`, the content of `run.json`, or of pipefunc's `run_info.json`.
     """
     try:
-        folder = resolve(run)
+        found = locate(run)
     except RunNotFound as error:
         return observe.failure(run, "missing", str(error))
-    status = observe.status(folder)
+    status = observe.status(found.folder, found.block)
     if include_run_info and "error" not in status:
-        status["run_info"] = _run_info(folder)
+        status["run_info"] = _run_info(found.folder)
     return status
 
 
 def _run_info(folder: str) -> Any:
+    if door.is_run(folder):
+        return door.run_info(folder)
     try:
         with Look(folder) as look:
             return msgspec.json.decode(look.read(layout.RUN, layout.RUN_LIMIT) or b"null")

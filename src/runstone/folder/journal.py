@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from runstone.core.events import EVENT_LIMIT, Event, JournalEvent
+from runstone.folder import outline
 from runstone.folder.sealed import seal, unseal
 
 _encode = msgspec.json.Encoder().encode
@@ -37,13 +38,16 @@ def encode_line(event: Event) -> bytes:
     return line
 
 
-def decode_line(line: bytes) -> Event | None:
-    """The event in a line (without its newline), None if the line is damaged."""
+def decode_line(line: bytes, *, whole: bool = True) -> Event | None:
+    """The event in a line (without its newline), None if the line is damaged.
+
+    whole: with its values; else only what the fold asks for.
+    """
     body = unseal(line) if len(line) < EVENT_LIMIT else None
     if body is None:
         return None
     try:
-        event: Event = _decode(body)
+        event: Event = _decode(body) if whole else outline.decode_event(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _unknown(body)
     return event if event.seq > 0 else None
@@ -57,9 +61,9 @@ def _unknown(body: bytes) -> Event | None:
     return UnknownEvent(seq=known.seq, at=known.at) if known.seq > 0 else None
 
 
-def decode_lines(data: bytes) -> Iterator[tuple[int, Event | None]]:
-    """Every complete line of `data` as (offset behind it, event or None if damaged)."""
+def decode_lines(data: bytes, *, whole: bool = True) -> Iterator[tuple[int, Event | None]]:
+    """Every complete line of `data` as (offset behind it, event or None if damaged). whole: as for `decode_line`."""
     start = 0
     while (stop := data.find(b"\n", start)) >= 0:
-        yield stop + 1, decode_line(data[start:stop])
+        yield stop + 1, decode_line(data[start:stop], whole=whole)
         start = stop + 1

@@ -24,6 +24,7 @@ VALUES_PACK = "outputs/values.pack"
 
 _JOURNAL_NAME = re.compile(r"(\d{4,9})\.jsonl")
 _PACK_NAME = re.compile(r"(.+)\.(\d{4,9})\.pack")
+_LOG_NAME = re.compile(r"(?:(.+)\.)?(\d{4,9})\.jsonl")
 
 
 def journal(epoch: int) -> str:
@@ -36,6 +37,19 @@ def pack(block: str, epoch: int) -> str:
     return f"{OUTPUTS}/{block}.{epoch:04d}.pack"
 
 
+def log(block: str | None, epoch: int) -> str:
+    """What a block said in an epoch, or with None the run outside of its blocks; relative to the run folder."""
+    return f"{LOGS}/{epoch:04d}.jsonl" if block is None else f"{LOGS}/{block}.{epoch:04d}.jsonl"
+
+
+def adopted_pack(block: str, mark: str) -> str:
+    """A pack of an earlier run that a `block.adopted` event speaks of, relative to the run folder.
+
+    mark: 8 hexadecimal digits of its own. No reader takes it for a pack of this run: without the event it says nothing.
+    """
+    return f"{OUTPUTS}/{block}.adopted-{mark}.pack"
+
+
 def journal_epoch(name: str) -> int | None:
     """The epoch of a file in `journal/`, None if it is something else."""
     match = _JOURNAL_NAME.fullmatch(name)
@@ -45,4 +59,10 @@ def journal_epoch(name: str) -> int | None:
 def pack_block(name: str) -> tuple[str, int] | None:
     """Block and epoch of a file in `outputs/`, None if it is something else."""
     match = _PACK_NAME.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def log_block(name: str) -> tuple[str | None, int] | None:
+    """Block and epoch of a file in `logs/`, None if it is something else."""
+    match = _LOG_NAME.fullmatch(name)
     return (match[1], int(match[2])) if match else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from runstone.core.moves import DONE
 from runstone.core.statuses import RunStatus
 from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, layout, observe
+from runstone.folder.foreign import door
 from runstone.folder.look import Look
 from runstone.folder.sealed import unseal
 
@@ -23,33 +25,36 @@ from runstone.folder.sealed import unseal
 _SLACK_SECONDS = 3.0
 
 
-class _Ended(msgspec.Struct):
+class _End(msgspec.Struct):
     status: RunStatus
     updated_at: str | None = None
 
 
 class _Quick(msgspec.Struct):
-    state: _Ended
+    state: _End
 
 
 _decode_quick = msgspec.json.Decoder(_Quick).decode
 
 
-def list_runs(folder: str, max_runs: int | None = None) -> dict[str, Any]:
+def list_runs(folder: str, max_runs: int | None = None, statuses: Collection[str] = ()) -> dict[str, Any]:
     """The newest runs in `folder`, newest recorded activity first, each as its status object without `outputs`.
 
-    max_runs: how many at most; None or 0 for all. A run that cannot be read is an entry that says so, as active as its
-    files are new. Among runs of the same moment, the order is that of their names.
+    max_runs: how many at most; None or 0 for all. statuses: only runs with one of these words to act on; all if empty.
+    A run that cannot be read is an entry that says so, as active as its files are new. Among runs of the same moment,
+    the order is that of their names.
     """
     entries, scanned, error = _scan(folder)
     count = max_runs if max_runs is not None and max_runs > 0 else len(entries)
-    names = _newest(folder, entries, count)
-    runs = {name: observe.status(os.path.join(folder, name)) for name in names}
-    while no_runs := {name for name, run in runs.items() if run["status"] == "missing"}:
-        # a folder with a status.json of something else
-        entries = [entry for entry in entries if entry[0] not in no_runs]
-        names = _newest(folder, entries, count)
+    runs: dict[str, dict[str, Any]] = {}
+    while True:
+        names = _newest(folder, entries, count, statuses)
         runs = {name: runs.get(name) or observe.status(os.path.join(folder, name)) for name in names}
+        # a folder with a status.json of something else, or of an end that its journal does not confirm
+        unwanted = {name for name, run in runs.items() if not _is_wanted(run["status"], statuses)}
+        if not unwanted:
+            break
+        entries = [entry for entry in entries if entry[0] not in unwanted]
     for run in runs.values():
         run.pop("outputs", None)
     return {
@@ -59,6 +64,10 @@ def list_runs(folder: str, max_runs: int | None = None) -> dict[str, Any]:
         "scanned_directories": scanned,
         "error": None if error is None else observe.printable(error),
     }
+
+
+def _is_wanted(status: str, statuses: Collection[str]) -> bool:
+    return status in statuses if statuses else status != "missing"
 
 
 def _scan(folder: str) -> tuple[list[tuple[str, float]], int, str | None]:
@@ -100,7 +109,7 @@ def _modified(path: str) -> float | None:
     try:
         newest = os.stat(f"{path}/{layout.RUN}").st_mtime
     except OSError:
-        return None
+        return door.modified(path)
     for name in (layout.journal(1), layout.JOURNAL):
         try:
             newest = max(newest, os.stat(f"{path}/{name}").st_mtime)
@@ -109,7 +118,7 @@ def _modified(path: str) -> float | None:
     return newest
 
 
-def _newest(folder: str, entries: list[tuple[str, float]], count: int) -> list[str]:
+def _newest(folder: str, entries: list[tuple[str, float]], count: int, statuses: Collection[str]) -> list[str]:
     """The `count` newest, in order; what cannot be one of them by the times of its files is not opened."""
     entries.sort(key=lambda entry: entry[1], reverse=True)
     best: list[float] = []
@@ -117,7 +126,9 @@ def _newest(folder: str, entries: list[tuple[str, float]], count: int) -> list[s
     for name, modified in entries:
         if len(best) == count and modified + _SLACK_SECONDS < best[0]:
             break
-        activity = _activity(os.path.join(folder, name), modified)
+        activity, status = _activity(os.path.join(folder, name), modified)
+        if statuses and status not in statuses:
+            continue
         found.append((-activity, name))
         if len(best) < count:
             heapq.heappush(best, activity)
@@ -127,20 +138,28 @@ def _newest(folder: str, entries: list[tuple[str, float]], count: int) -> list[s
     return [name for _, name in found[:count]]
 
 
-def _activity(path: str, modified: float) -> float:
-    """When a run recorded something for the last time; where nothing can be read, when its files changed."""
-    return _ended_at(path) or clock.seconds(observe.status(path).get("updated_at")) or modified
+def _activity(path: str, modified: float) -> tuple[float, str]:
+    """When a run recorded something for the last time, and how it stands.
+
+    Where nothing can be read, the time is that of its files.
+    """
+    ended = _ended(path)
+    if ended is not None:
+        return ended
+    status = observe.status(path)
+    return clock.seconds(status.get("updated_at")) or modified, status["status"]
 
 
-def _ended_at(path: str) -> float | None:
-    """When a run was last active by its checkpoint alone; None unless that is all there is to know about it."""
+def _ended(path: str) -> tuple[float, str] | None:
+    """When a run was last active and how it ended by its checkpoint alone; None unless that is all there is to know."""
     try:
         with Look(path) as look:
             body = unseal(look.read(layout.CHECKPOINT, checkpoints.LIMIT) or b"")
         if body is None:
             return None
         state = _decode_quick(body).state
-        return clock.seconds(state.updated_at) if state.status in DONE else None
+        moment = clock.seconds(state.updated_at) if state.status in DONE else None
+        return None if moment is None else (moment, state.status.value)
     except Exception:
         # whatever is wrong with it is told by its own entry
         return None

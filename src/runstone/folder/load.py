@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from runstone.core.arrays import Form, MappedArray
-from runstone.core.events import ArtifactSaved, BlockEnded, ErrorRaised, Event, StoredValue
+from runstone.core.events import ArtifactSaved, BlockAdopted, BlockEnded, ErrorRaised, Event, StoredValue
 from runstone.core.mapspec import parse_mapspec
 from runstone.core.records import BlockInfo
 from runstone.core.shapes import strides
@@ -47,19 +47,19 @@ class Loader:
     def _read(self, look: Look) -> Reading:
         if self._reading is not None:
             return self._reading
-        reading = read_look(look)
+        reading = read_look(look, bounded=False)
         if reading.state.done:
             self._reading = reading
         return reading
 
     def _stored(self, look: Look, reading: Reading, block: BlockInfo, name: str) -> StoredValue | None:
-        """An output that lives in the event that ended its block; None if it is elsewhere."""
+        """An output that lives in the event with which its block ended, or was adopted; None if it is elsewhere."""
         values = self._values
         if values is None:
             values = {
                 (event.block, output): stored
                 for event in _events(look, reading)
-                if isinstance(event, BlockEnded)
+                if isinstance(event, BlockEnded | BlockAdopted)
                 for output, stored in event.values.items()
             }
             if reading.state.done:
@@ -181,14 +181,19 @@ class StoredArray(Sequence[Any]):
     def _is_flat(self) -> bool:
         return set(self._block.axes.get(self.name, ())) <= set(_external(self._block))
 
-    def as_mapped(self) -> MappedArray:
-        """The same as the engine hands it from block to block."""
+    def as_mapped(self, *, lazy: bool = False) -> MappedArray:
+        """The same as the engine hands it from block to block. lazy: cells are read when they are asked for."""
+        if lazy:
+            return self._mapped(self._cells, self._cells.failed_numbers())
         if self._array is None:
-            axes = tuple(self._block.axes.get(self.name, ()))
-            outer = _external(self._block)
-            external = tuple(axis in outer for axis in axes)
-            self._array = MappedArray(self.name, axes, external, self._cells.shape or (), list(self._cells))
+            self._array = self._mapped(list(self._cells))
         return self._array
+
+    def _mapped(self, cells: Sequence[Any], failed: Sequence[int] | None = None) -> MappedArray:
+        axes = tuple(self._block.axes.get(self.name, ()))
+        outer = _external(self._block)
+        external = tuple(axis in outer for axis in axes)
+        return MappedArray(self.name, axes, external, self._cells.shape or (), cells, failed)
 
     def __len__(self) -> int:
         return self.shape[0] if self.shape else 0
@@ -241,7 +246,7 @@ class StoredArray(Sequence[Any]):
     @property
     def failed(self) -> int:
         """How many elements have no value because they failed."""
-        return sum(frame.chunk.failed + frame.chunk.upstream_failed for _, frame in self._cells.frames)
+        return self._cells.failed
 
 
 def _external(block: BlockInfo) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from itertools import islice
 from types import TracebackType
 
@@ -24,14 +25,15 @@ NAMES_LIMIT = 50_000
 class Look:
     """A folder that is being looked at; close it or use it as a context manager.
 
+    descriptor: the folder, if it is open already; it is closed with this.
     Raises FileNotFoundError or NotADirectoryError if there is no folder.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, descriptor: int | None = None) -> None:
         self.path = path
         self._folders: dict[str, int | None] = {}
         if _BELOW:
-            self._folders[""] = os.open(path, _FOLDER)
+            self._folders[""] = os.open(path, _FOLDER) if descriptor is None else descriptor
         elif not os.path.isdir(path):
             raise FileNotFoundError(path)
 
@@ -129,6 +131,56 @@ class Look:
             raise FolderError(f"{relative} cannot be read: {error.strerror}") from error
         finally:
             os.close(descriptor)
+
+    def inside(self, folder: str) -> Look | None:
+        """A folder of the run, to be looked at by itself and closed; None if it is absent or not a folder.
+
+        For runs with more folders than a process may have open: what is opened here is given back when it is closed.
+        """
+        above, _, last = folder.rpartition("/")
+        if not _BELOW:
+            path = os.path.join(self.path, folder)
+            return None if self._outside(folder) or not os.path.isdir(path) else Look(path)
+        try:
+            parent = self._folder(above)
+            if parent is None or last in ("", ".", ".."):
+                return None
+            descriptor = os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
+        except PermissionError as error:
+            raise _denied(folder) from error
+        except (OSError, ValueError):
+            return None
+        return Look(os.path.join(self.path, folder), descriptor)
+
+    def files(self, limit: int, deep: int = 0) -> Iterator[tuple[str, os.stat_result]]:
+        """Every regular file in this folder with its name, in any order; at most `limit` entries are looked at.
+
+        deep: so many levels of folders below it are entered; a file there is named by its path from here.
+        """
+        folders = []
+        try:
+            with os.scandir(self._folders[""] if _BELOW else self.path) as entries:
+                for entry in islice(entries, limit):
+                    limit -= 1
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                    except OSError:
+                        # gone since it was listed
+                        continue
+                    if stat.S_ISREG(found.st_mode):
+                        yield entry.name, found
+                    elif deep and stat.S_ISDIR(found.st_mode):
+                        folders.append(entry.name)
+        except OSError:
+            return
+        for folder in folders:
+            inner = self.inside(folder) if limit > 0 else None
+            if inner is None:
+                continue
+            with inner:
+                for name, found in inner.files(limit, deep - 1):
+                    limit -= 1
+                    yield f"{folder}/{name}", found
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder of the run, sorted, at most `NAMES_LIMIT`; none if it is absent or not a folder."""

@@ -7,15 +7,18 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.block_status import acting_block_status
 from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
+from runstone.core.statuses import RunStatus
 from runstone.errors import FolderError
 from runstone.folder import disk, layout
-from runstone.folder.observe import duration
+from runstone.folder.observe import block_seconds, run_seconds
 
 
 def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
     """The manifest of a run. status: the word to act on."""
+    crashed = status == RunStatus.CRASHED.value and not state.done
     return {
         "run_id": info.id,
         "workspace_id": info.workspace,
@@ -24,7 +27,7 @@ def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
         "status": status,
         "created_at": info.created_at,
         "completed_at": state.finished_at,
-        "duration_seconds": duration(state.started_at, state.finished_at, running=not state.done),
+        "duration_seconds": run_seconds(state, crashed=crashed),
         "params": {name: param.preview for name, param in info.params.items()},
         "outputs": {
             name: {"type": output.type, "bytes": output.bytes, "values": output.stored}
@@ -34,7 +37,11 @@ def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
         "artifacts": [artifact.artifact_id for artifact in state.artifacts],
         "error": first_error(state),
         "stages": [
-            {"name": name, "status": block.status.value, "duration_seconds": block.duration}
+            {
+                "name": name,
+                "status": (word := acting_block_status(block, crashed=crashed)),
+                "duration_seconds": block_seconds(block, state.updated_at) if word == "crashed" else block.duration,
+            }
             for name, block in state.blocks.items()
         ],
     }
@@ -46,8 +53,14 @@ def first_error(state: RunState) -> str | None:
     ended_by = {name for name, block in state.blocks.items() if block.status.value in bad}
     # what ended a block comes before what was tolerated
     for error in sorted(state.errors, key=lambda error: error.block not in ended_by):
-        return f"{error.place}: {error.type}: {error.message}" if error.message else f"{error.place}: {error.type}"
-    return state.message or None if state.done and state.status.value not in ("completed", "degraded") else None
+        said = _on_one_line(error.message)
+        return f"{error.place}: {error.type}: {said}" if said else f"{error.place}: {error.type}"
+    ended_badly = state.done and state.status.value not in ("completed", "degraded")
+    return _on_one_line(state.message) or None if ended_badly else None
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def save(folder: str, info: RunInfo, state: RunState) -> None:

@@ -6,31 +6,71 @@ import os
 import time
 from typing import Any
 
-from runstone.core.moves import DONE
-from runstone.core.status import Observation, status_object
-from runstone.errors import FolderError
+from runstone.core.block_status import block_object
+from runstone.core.fold import BlockState, RunState
+from runstone.core.status import Observation, block_statuses, status_object
+from runstone.core.statuses import Liveness
+from runstone.errors import FolderError, ForeignFolder
 from runstone.folder import clock, read
+from runstone.folder.foreign import door
 
 
-def observe(reading: read.Reading, path: str) -> dict[str, Any]:
-    """The status object for what was read from the folder at `path`."""
+def observe(reading: read.Reading, path: str, block: str | None = None) -> dict[str, Any]:
+    """The status object for what was read from the folder at `path`.
+
+    block: add `block`, the record of this one. Raises FolderError if the run has none of this name.
+    """
+    seen = observation(reading, path)
+    info, state = reading.info, reading.state
+    found = status_object(info, state, seen)
+    if block is not None:
+        described = next((each for each in info.blocks if each.name == block), None)
+        if described is None:
+            raise FolderError(f"the run in {path} has no block {block!r}")
+        word = block_statuses(info, state, seen, found["outputs"])[block]
+        seconds = block_seconds(state.blocks[block], state.updated_at if word == "crashed" else None)
+        found["block"] = block_object(described, state.blocks[block], word, found["outputs"], seconds)
+    return found
+
+
+def acting_blocks(path: str) -> dict[str, str]:
+    """Every block of the run in a folder, with the word to act on. Raises what `read_run` raises."""
+    reading = read.read_run(path)
+    seen = observation(reading, path)
+    outputs = status_object(reading.info, reading.state, seen)["outputs"]
+    return block_statuses(reading.info, reading.state, seen, outputs)
+
+
+def observation(reading: read.Reading, path: str) -> Observation:
+    """What was found about the folder at `path` and its driver, as the status object needs it."""
     state = reading.state
     heuristic = reading.heuristic
-    return status_object(
-        reading.info,
-        state,
-        Observation(
-            liveness=reading.liveness,
-            source=reading.source,
-            run_folder=printable(os.path.abspath(path)),
-            heuristic=None if heuristic is None else getattr(heuristic, "value", heuristic),
-            alive=reading.gone is False,
-            copied=reading.copied,
-            missing=reading.missing,
-            notes=reading.notes,
-            duration_seconds=duration(state.started_at, state.finished_at, running=state.status not in DONE),
-        ),
+    crashed = reading.liveness is Liveness.GONE and not state.done
+    return Observation(
+        liveness=reading.liveness,
+        source=reading.source,
+        run_folder=printable(os.path.abspath(path)),
+        heuristic=None if heuristic is None else getattr(heuristic, "value", heuristic),
+        alive=reading.gone is False,
+        copied=reading.copied,
+        missing=reading.missing,
+        notes=reading.notes,
+        duration_seconds=run_seconds(state, crashed=crashed),
     )
+
+
+def run_seconds(state: RunState, *, crashed: bool) -> float | None:
+    """How long a run took: to its end, or to the last that was recorded if its driver died; None while it goes on."""
+    return duration(
+        state.started_at, state.updated_at if crashed else state.finished_at, running=not (state.done or crashed)
+    )
+
+
+def block_seconds(block: BlockState, last: str | None) -> float | None:
+    """How long a block took. last: when the last was recorded, if it was being executed when its driver died."""
+    if block.duration is not None:
+        return block.duration
+    return duration(block.started_at, block.finished_at or last, running=False)
 
 
 def duration(started_at: str | None, finished_at: str | None, *, running: bool) -> float | None:
@@ -41,16 +81,26 @@ def duration(started_at: str | None, finished_at: str | None, *, running: bool) 
     return round(max(0.0, stop - start), 6)
 
 
-def status(path: str) -> dict[str, Any]:
-    """The status object of the run in a folder; for what cannot be read `{"status": "missing"|"error", ...}`."""
+def status(path: str, block: str | None = None) -> dict[str, Any]:
+    """The status object of the run in a folder; for what cannot be read `{"status": "missing"|"error", ...}`.
+
+    block: add `block`, the record of this one.
+    """
     try:
-        return observe(read.read_run(path), path)
+        return _status(path, block)
     except (FileNotFoundError, NotADirectoryError):
         return failure(path, "missing", f"no run in {path}: run.json is not there")
     except FolderError as error:
         return failure(path, "error", str(error))
     except OSError as error:
         return failure(path, "error", f"{path} cannot be read: {error.strerror}")
+
+
+def _status(path: str, block: str | None) -> dict[str, Any]:
+    try:
+        return observe(read.read_run(path), path, block)
+    except ForeignFolder:
+        return door.status(path, block)
 
 
 def failure(path: str, word: str, error: str) -> dict[str, Any]:

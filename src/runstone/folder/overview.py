@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,14 +13,15 @@ from runstone.core.events import ArtifactSaved, ErrorRaised
 from runstone.core.fold import BlockState, ErrorSummary
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.records import BlockInfo, StartedBy
-from runstone.core.statuses import Liveness
+from runstone.core.status import block_statuses
+from runstone.errors import ForeignFolder
 from runstone.folder import clock, layout
+from runstone.folder.foreign import door
 from runstone.folder.load import Loader
 from runstone.folder.look import Look
-from runstone.folder.observe import observe
+from runstone.folder.observe import block_seconds, observation, observe
 from runstone.folder.read import Reading, read_run
 
-_ACTIVE = ("queued", "running", "retrying")
 ERRORS, ARTIFACTS = 20, 50
 """How many are told in full; how many there are is always told."""
 
@@ -39,7 +41,8 @@ class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
     died. shape: lengths of its mapped axes, None if it is not mapped or has not started; total: their product.
 
     ok, failed, upstream_failed: elements by how they ended. seconds: from its start to its end, or to the last sign of
-    the run. upstream: the blocks it takes values from.
+    the run. upstream: the blocks it takes values from. loader: where its function is found; code: the identity of its
+    code, part by part.
     """
 
     name: str
@@ -50,6 +53,7 @@ class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
     ok: int
     failed: int
     upstream_failed: int
+    attempt: int
     retries: int
     started_at: str | None
     finished_at: str | None
@@ -59,6 +63,9 @@ class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     mapspec: str | None
     upstream: list[str]
+    doc: str
+    loader: str | None
+    code: dict[str, str]
     outputs: list[OutputDetail]
 
     @property
@@ -121,7 +128,8 @@ class ParamDetail(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """status: the status object. seconds: from its start to its end, or to the last sign of it; None before that.
 
-    errors, artifacts: the first of `error_count` and `artifact_count`.
+    errors, artifacts: the first of `error_count` and `artifact_count`. foreign: another program made the run, so
+    nothing of it can be loaded here.
     """
 
     status: dict[str, Any]
@@ -134,40 +142,56 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     error_count: int
     artifacts: list[ArtifactDetail]
     artifact_count: int
+    foreign: bool = False
 
 
-def overview(path: str) -> Overview:
-    """Look at the run in a folder. Raises FileNotFoundError, NotADirectoryError, OSError, FolderError."""
-    reading = read_run(path)
+def overview(path: str, block: str | None = None) -> Overview:
+    """Look at the run in a folder.
+
+    block: the only one that blocks, errors and artifacts are told of; the status object has its record too.
+    Raises FileNotFoundError, NotADirectoryError, OSError, FolderError.
+    """
+    try:
+        reading = read_run(path)
+    except ForeignFolder:
+        return door.overview(path, block)
     state, info = reading.state, reading.info
-    status = observe(reading, path)
-    errors, artifacts = _from_events(path, reading)
+    status = observe(reading, path, block)
+    words = block_statuses(info, state, observation(reading, path), status["outputs"])
+    errors, artifacts = _from_events(path, reading, block)
+    told = state.error_count if block is None else min(state.error_count, state.blocks[block].failed)
     return Overview(
         status=status,
         description=info.pipeline.description,
         started_by=info.started_by,
-        seconds=status["duration_seconds"] if status["done"] else _so_far(status, status["started_at"]),
-        blocks=[_block(block, state.blocks[block.name], reading, status) for block in info.blocks],
+        seconds=_so_far(status, status["started_at"], status["duration_seconds"]),
+        blocks=[
+            _block(each, state.blocks[each.name], words[each.name], reading, status)
+            for each in info.blocks
+            if block in (None, each.name)
+        ],
         params=[
             ParamDetail(name=name, type=param.type, preview=param.preview, source=param.source)
             for name, param in info.params.items()
         ],
         errors=errors,
-        error_count=max(state.error_count, len(errors)),
+        error_count=max(told, len(errors)),
         artifacts=artifacts,
-        artifact_count=max(state.artifact_count, len(artifacts)),
+        artifact_count=max(state.artifact_count if block is None else 0, len(artifacts)),
     )
 
 
-def _so_far(status: dict[str, Any], started_at: str | None) -> float | None:
+def _so_far(status: dict[str, Any], started_at: str | None, known: float | None) -> float | None:
+    """Seconds since a start, as far as anything is known of what started; `known` if it has ended."""
     start = clock.seconds(started_at)
-    if start is None:
-        return None
+    if known is not None or start is None:
+        return known
     now = time.time() if status["liveness"] == "live" else clock.seconds(status["updated_at"])
     return None if now is None else max(0.0, now - start)
 
 
-def _block(block: BlockInfo, state: BlockState, reading: Reading, status: dict[str, Any]) -> BlockDetail:
+def _block(block: BlockInfo, state: BlockState, word: str, reading: Reading, status: dict[str, Any]) -> BlockDetail:
+    """word: the one to act on."""
     outputs = [
         OutputDetail(
             name=name,
@@ -178,54 +202,52 @@ def _block(block: BlockInfo, state: BlockState, reading: Reading, status: dict[s
         )
         for name in block.outputs
     ]
-    word = _inferred(outputs) if reading.heuristic is not None else state.status.value
-    duration = state.duration
-    start, stop = clock.seconds(state.started_at), clock.seconds(state.finished_at)
-    if duration is None and start is not None and stop is not None:
-        duration = max(0.0, stop - start)
+    crashed_at = reading.state.updated_at if word == "crashed" else None
+    seconds = block_seconds(state, crashed_at)
     return BlockDetail(
         name=block.name,
-        status=word,
-        acting_status="crashed" if reading.liveness is Liveness.GONE and word in _ACTIVE else word,
+        status=state.status.value if reading.heuristic is None else word,
+        acting_status=word,
         shape=state.shape,
         total=state.total,
         ok=state.ok,
         failed=state.failed,
         upstream_failed=state.upstream_failed,
+        attempt=state.attempt,
         retries=state.retries,
         started_at=state.started_at,
         finished_at=state.finished_at,
-        duration_seconds=duration,
-        seconds=_so_far(status, state.started_at) if duration is None else duration,
+        duration_seconds=seconds,
+        seconds=_so_far(status, state.started_at, seconds),
         reason=None if state.reason is None else state.reason.value,
         message=state.message,
         mapspec=block.mapspec,
         upstream=block.upstream,
+        doc=block.doc,
+        loader=block.loader,
+        code=block.code,
         outputs=outputs,
     )
 
 
-def _inferred(outputs: list[OutputDetail]) -> str:
-    """The word for a block of which only `outputs/` speaks."""
-    if all(output.complete for output in outputs):
-        return "completed"
-    return "incomplete" if any(output.values for output in outputs) else "pending"
+def _from_events(path: str, reading: Reading, block: str | None) -> tuple[list[ErrorDetail], list[ArtifactDetail]]:
+    """The first errors and artifacts, of one block if it is named, from the journal.
 
-
-def _from_events(path: str, reading: Reading) -> tuple[list[ErrorDetail], list[ArtifactDetail]]:
-    """The first errors and artifacts, from the journal; without it, as much as the checkpoint tells of the errors."""
+    Without a journal they are as much of the errors as the checkpoint tells.
+    """
     errors: list[ErrorDetail] = []
     artifacts: list[ArtifactDetail] = []
     wanted = min(ERRORS, reading.state.error_count), min(ARTIFACTS, reading.state.artifact_count)
     for event in Loader(path, trust=False).events():
         if len(errors) >= wanted[0] and len(artifacts) >= wanted[1]:
             break
-        if isinstance(event, ErrorRaised) and event.final and len(errors) < ERRORS:
+        if isinstance(event, ErrorRaised) and event.final and len(errors) < ERRORS and block in (None, event.block):
             errors.append(_error(event))
-        elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS:
+        elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS and block in (None, event.block):
             artifacts.append(_artifact(event, path))
     if not errors:
-        errors = [_summary(error, reading) for error in reading.state.errors[:ERRORS]]
+        told = (error for error in reading.state.errors if block in (None, error.block))
+        errors = [_summary(error, reading) for error in islice(told, ERRORS)]
     return errors, artifacts
 
 

@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from runstone.core.events import Chunk, ColumnMeta
+from runstone.folder.outline import decode_chunk
 
 MAGIC = b"RSf1"
 _FIXED = struct.Struct("<4sIQII")
@@ -51,11 +52,12 @@ def encode_frame(chunk: Chunk, payload: list[bytes | memoryview]) -> list[bytes 
     return [fixed + header, *payload]
 
 
-def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | int | None:
+def decode_frame(data: bytes, at: int, base: int, size: int, *, whole: bool = True) -> Frame | int | None:
     """The frame that starts at `data[at]`, where `data[0]` is byte `base` of a pack of `size` bytes.
 
     None if there is no valid header; the number of bytes wanted from `at` if `data` is too short to tell. A frame whose
     `stop` lies beyond `size` is torn: its values are not, or not yet, all there.
+    whole: with all that loading its values needs; else only what the fold asks for.
     """
     if at + PREFIX > len(data):
         return PREFIX if base + at + PREFIX <= size else None
@@ -69,7 +71,7 @@ def decode_frame(data: bytes, at: int, base: int, size: int) -> Frame | int | No
     if crc32(header, crc32(data[at + 4 : at + 16])) != header_crc:
         return None
     try:
-        chunk = _decode(header)
+        chunk = _decode(header) if whole else decode_chunk(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if chunk.seq <= 0:

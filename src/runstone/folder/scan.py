@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import sys
+from collections.abc import Iterator
 from zlib import crc32
 
 import msgspec
 
-from runstone.core.events import EVENT_LIMIT, Chunk, Event, Record
+from runstone.core.events import EVENT_LIMIT, Chunk, Record
 from runstone.folder.journal import decode_lines
 from runstone.folder.look import read_at
 from runstone.folder.pack import MAGIC, Frame, decode_frame
@@ -29,29 +30,58 @@ _LINE = 1024
 seems: it may be made to seem so."""
 
 
-class Allowance(msgspec.Struct):
-    """How many bytes of large values a reader may still check, over all packs of a run."""
+RECORDS = 250_000
+"""How many events, and how many chunks, one look at a run takes behind the checkpoint: about a second's worth."""
 
-    left: int = LARGE_VERIFIED
+JOURNAL_BYTES = 256 * 1024 * 1024
+"""How much of one journal it takes; from what lies behind only the end."""
+
+_END = 2 * EVENT_LIMIT
+"""So much that the last event is in it, however long it is."""
+
+
+class Allowance(msgspec.Struct):
+    """What a reader may still do, over all files of a run. large: bytes of large values to check; records: to take."""
+
+    large: int = LARGE_VERIFIED
+    records: int = RECORDS
 
     def grants(self, length: int) -> bool:
-        """Whether so many may be; if so they are taken."""
-        granted = length <= self.left
-        self.left -= length if granted else 0
+        """Whether so many bytes may be checked; if so they are taken."""
+        granted = length <= self.large
+        self.large -= length if granted else 0
         return granted
 
 
 class Scan(msgspec.Struct, kw_only=True):
-    """What a file holds. end: behind its last valid record, in bytes; damaged: how much before it was not valid."""
+    """What a file holds. end: behind its last valid record, in bytes; damaged: how much before it was not valid.
+
+    unread: whether there may be more that the allowance did not reach to.
+    """
 
     records: list[Record]
     end: int
-    tail: bytes = b""
     damaged: int = 0
+    unread: bool = False
 
 
-def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
-    """The events between two offsets. `start` must be the beginning of a line."""
+def scan_journal(descriptor: int, start: int, stop: int, allowance: Allowance | None = None) -> Scan:
+    """The outlines of the events between two offsets. `start` must be the beginning of a line.
+
+    Of more than the allowance reaches to, the first are taken and then those at the end: what a run ended as stands
+    there.
+    """
+    if allowance is None:
+        return _scan_lines(descriptor, start, stop, sys.maxsize)
+    scan = _scan_lines(descriptor, start, min(stop, start + JOURNAL_BYTES), allowance.records)
+    allowance.records -= len(scan.records)
+    if scan.unread or stop - start > JOURNAL_BYTES:
+        last = _scan_lines(descriptor, max(scan.end, stop - _END), stop, sys.maxsize)
+        scan = Scan(records=scan.records + last.records, end=max(scan.end, last.end), damaged=scan.damaged, unread=True)
+    return scan
+
+
+def _scan_lines(descriptor: int, start: int, stop: int, most: int) -> Scan:
     scan = Scan(records=[], end=start)
     data, base = b"", start
     damaged, patience = 0, PATIENCE
@@ -61,7 +91,10 @@ def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
             break
         data += more
         done = 0
-        for behind, event in decode_lines(data):
+        for behind, event in decode_lines(data, whole=False):
+            if len(scan.records) >= most:
+                scan.unread = True
+                return scan
             if event is None:
                 damaged += 1
                 patience -= max(_LINE, behind - done)
@@ -84,34 +117,35 @@ def scan_journal(descriptor: int, start: int, stop: int) -> Scan:
 def scan_pack(
     descriptor: int, start: int, stop: int, *, verify_all: bool = False, allowance: Allowance | None = None
 ) -> Scan:
-    """The chunks between two offsets, without frames whose header or, where checked, values are broken."""
+    """The outlines of the chunks between two offsets, without frames whose header or checked values are broken."""
     scan = Scan(records=[], end=start)
     verify_from = start if verify_all else stop - TAIL_VERIFIED
-    for frame in frames(descriptor, start, stop, verify_from=verify_from, scan=scan, allowance=allowance):
+    for frame in _walk(descriptor, start, stop, verify_from, scan, allowance, whole=False):
         scan.records.append(frame.chunk)
     return scan
 
 
-def frames(
-    descriptor: int,
-    start: int,
-    stop: int,
-    *,
-    verify_from: int,
-    scan: Scan | None = None,
-    allowance: Allowance | None = None,
-) -> list[Frame]:
-    """The frames between two offsets.
+def frames(descriptor: int, start: int, stop: int, *, verify_from: int) -> list[Frame]:
+    """The frames between two offsets, with all that loading takes; values behind `verify_from` are checked."""
+    return list(_walk(descriptor, start, stop, verify_from, Scan(records=[], end=start), None, whole=True))
+
+
+def _walk(
+    descriptor: int, start: int, stop: int, verify_from: int, scan: Scan, allowance: Allowance | None, *, whole: bool
+) -> Iterator[Frame]:
+    """The frames between two offsets, one after the other; notes in `scan` how far it has come.
 
     Values of those that start behind `verify_from` are checked, and of one that ends there, if the allowance grants it.
+    whole: as for `decode_frame`.
     """
-    found: list[Frame] = []
-    scan = scan or Scan(records=[], end=start)
     window, base, at, size = b"", start, 0, stop
     damaged = 0
     patience = PATIENCE
     while base + at < stop:
-        frame = decode_frame(window, at, base, size)
+        if allowance is not None and allowance.records <= 0:
+            scan.unread = True
+            break
+        frame = decode_frame(window, at, base, size, whole=whole)
         if type(frame) is int:
             if damaged and frame > WINDOW:
                 patience -= frame
@@ -143,13 +177,14 @@ def frames(
         ):
             damaged += frame.stop - frame.start
         else:
-            found.append(frame)
             scan.end, scan.damaged = frame.stop, scan.damaged + damaged
             damaged = 0
+            if allowance is not None:
+                allowance.records -= 1
+            yield frame
         at = frame.stop - base
         if at > len(window):
             base, at, window = frame.stop, 0, b""
-    return found
 
 
 def _next_magic(descriptor: int, start: int, stop: int) -> int | None:
@@ -181,12 +216,4 @@ def tail_before(descriptor: int, offset: int, length: int) -> bytes:
     return read_at(descriptor, start, offset - start)
 
 
-def first_event(descriptor: int) -> tuple[Event | None, bool]:
-    """The first event of a journal, None if its first line is damaged or not complete; and whether it is complete."""
-    data = read_at(descriptor, 0, min(os.fstat(descriptor).st_size, EVENT_LIMIT))
-    for _, event in decode_lines(data):
-        return event, True
-    return None, len(data) == EVENT_LIMIT
-
-
-__all__ = ["Chunk", "Scan", "first_event", "frames", "scan_journal", "scan_pack", "tail_before"]
+__all__ = ["Allowance", "Chunk", "Scan", "frames", "scan_journal", "scan_pack", "tail_before"]

@@ -72,7 +72,7 @@ class RunWriter:
         self.state = state
         self.epoch = epoch
         self.lock = threading.RLock()
-        self.on_tick: Callable[[float], None] | None = None
+        self.ticks: list[Callable[[float], None]] = []
         self.on_broken: Callable[[FolderError], None] | None = None
         self.broken: FolderError | None = None
         self._sync_lock = threading.Lock()
@@ -262,8 +262,8 @@ class RunWriter:
         if self._closed or self.broken is not None:
             return
         try:
-            if self.on_tick is not None:
-                self.on_tick(now)
+            for tick in tuple(self.ticks):
+                tick(now)
         finally:
             if self.broken is None:
                 self._beat(now)

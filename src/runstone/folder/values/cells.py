@@ -74,7 +74,7 @@ def decode_cell(letter: bytes, data: memoryview, *, trust: bool) -> object:
         items = _decode_sequence(data)
         return items if letter == _SEQUENCES[list] else tuple(items)
     if (library := _LIBRARIES.get(letter)) is not None:
-        return tables.decode_table(data, library)
+        return tables.decode_table(data, library, trust=trust)
     raise FolderError(f"a cell is stored in an unknown way ({letter!r}); was it written by a newer version?")
 
 

@@ -15,15 +15,12 @@ from typing import Any, Literal
 import msgspec
 
 from runstone.errors import FolderError
+from runstone.folder.values.apart import read_apart
+from runstone.folder.values.parquet import SAFE_PYARROW, read_parquet, safe_pyarrow
 from runstone.folder.values.tagged import NOT_PLAIN, to_tagged
 
 Library = Literal["pyarrow", "pandas", "polars"]
 
-# Older versions run code that a file's metadata names (CVE-2023-47248).
-_SAFE_PYARROW = 15
-# A file may claim this many cells, and bytes of them, for each of its bytes: more is a bomb, and never written here.
-_GROWTH = 1000
-_CELLS_SLACK, _BYTES_SLACK = 1_000_000, 50_000_000
 _PANDAS_DTYPES = re.compile(r"CategoricalDtype|DatetimeTZDtype|StringDtype|BooleanDtype|U?Int\d+Dtype|Float\d+Dtype")
 
 
@@ -39,7 +36,7 @@ def library_of(value: object) -> Library | None:
 
 def encode_table(value: object, library: Library) -> memoryview | None:
     """Write a table as Parquet; None if pyarrow is missing or this would not give back exactly the same."""
-    pyarrow = _pyarrow()
+    pyarrow = safe_pyarrow()
     if pyarrow is None:
         return None
     try:
@@ -62,17 +59,17 @@ def encode_table(value: object, library: Library) -> memoryview | None:
         return None
 
 
-def decode_table(data: bytes | memoryview, library: Library) -> object:
-    """Read a table back; raises FolderError if it is malformed, a bomb, or its library is not installed."""
-    pyarrow = _pyarrow()
-    if pyarrow is None:
-        raise FolderError(f"a stored value is a table; install pyarrow {_SAFE_PYARROW} or newer to load it")
-    from pyarrow import parquet
+def decode_table(data: bytes | memoryview, library: Library, *, trust: bool = True) -> object:
+    """Read a table back; raises FolderError if it is malformed, a bomb, or its library is not installed.
 
+    trust: read it in this process, which a malicious file may end; else in another one, which takes half a second the
+    first time.
+    """
+    pyarrow = safe_pyarrow()
+    if pyarrow is None:
+        raise FolderError(f"a stored value is a table; install pyarrow {SAFE_PYARROW} or newer to load it")
     try:
-        file = parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(data)))
-        _check_growth(pyarrow, file, len(data))
-        table = file.read()
+        table = read_parquet(data) if trust else read_apart(data)
         if library == "pandas":
             return table.to_pandas()
         if library == "polars":
@@ -86,24 +83,6 @@ def decode_table(data: bytes | memoryview, library: Library) -> object:
         raise
     except Exception as error:
         raise FolderError(f"a stored table cannot be read: {str(error)[:200]}") from error
-
-
-def _check_growth(pyarrow: Any, file: Any, length: int) -> None:
-    """Refuse a file that grows beyond measure when it is read, as far as its own description tells."""
-    about = file.metadata
-    cells = about.num_rows * max(1, about.num_columns)
-    groups = [about.row_group(at) for at in range(about.num_row_groups)]
-    unpacked = sum(max(0, group.total_byte_size) for group in groups)
-    if cells > _GROWTH * length + _CELLS_SLACK or unpacked > _GROWTH * length + _BYTES_SLACK:
-        raise FolderError(f"a stored table claims {cells} cells and {unpacked} bytes in {length} bytes")
-    # Where the columns are not dictionaries in memory, a dictionary repeats a long text at almost no cost.
-    if not any(pyarrow.types.is_dictionary(field.type) for field in file.schema_arrow) and any(
-        "DICTIONARY" in encoding
-        for group in groups
-        for at in range(group.num_columns)
-        for encoding in group.column(at).encodings
-    ):
-        raise FolderError("a stored table has dictionaries where none are written")
 
 
 def _write(pyarrow: Any, table: Any, compression: str) -> memoryview:
@@ -230,14 +209,6 @@ def _same_arrow_arrays(one: Any, other: Any) -> bool:
 
 def _json(attrs: object) -> bytes:
     return msgspec.json.encode(to_tagged(attrs))
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        return None
-    return pyarrow if int(pyarrow.__version__.split(".")[0]) >= _SAFE_PYARROW else None
 
 
 _SAME = {"pandas": _same_frames, "polars": _same_polars, "pyarrow": _same_arrow}

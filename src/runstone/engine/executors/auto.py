@@ -1,0 +1,82 @@
+"""`executor="auto"`: worker processes where they save time, this process where they do not.
+
+What an element costs is known from the last run of the block in this process, or found out by computing the first ones
+here. From then on the block stays where it is.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import Any
+
+from runstone.blocks import Block
+from runstone.core.calls import CallPlan
+from runstone.engine import inline, mapped, pool
+from runstone.engine.executors.elements import ElementsJob
+from runstone.engine.executors.packed import Packed, packed
+from runstone.engine.executors.team import Team
+from runstone.engine.guard.start import paths
+from runstone.engine.work import BlockEnd, Values, Work
+
+MEASURED_SECONDS = 0.05
+"""How long the first elements are computed here, if nothing is known of their cost."""
+
+WORTH_SECONDS = 0.5
+"""What is left must take longer than that here, to be worth sending it to other processes."""
+
+_costs: weakref.WeakKeyDictionary[Block[..., Any], float] = weakref.WeakKeyDictionary()
+
+
+def prepare(work: Work, values: Values) -> BlockEnd | Auto:
+    """Everything that is done before the first element is computed; to be called in the driver's own thread."""
+    try:
+        return Auto(work, values, inline.plan_of(work))
+    except Exception as error:
+        return inline.unplanned(work, error)
+
+
+class Auto:
+    """A mapped block that is executed where it is done sooner."""
+
+    def __init__(self, work: Work, values: Values, plan: CallPlan) -> None:
+        self._work = work
+        self._values = values
+        self._plan = plan
+
+    def run(self) -> BlockEnd | None:
+        """Execute it; None if it was asked to stop before it had ended."""
+        work = self._work
+        portion = mapped.begin(work, self._plan)
+        here = Team(work, portion, 1)
+        begun = time.perf_counter()
+        cost = _costs.get(work.block)
+        if cost is None:
+            here.run(seconds=MEASURED_SECONDS)
+            done = here.done
+            cost = (time.perf_counter() - begun) / done if done else 0.0
+            _costs[work.block] = cost
+        if here.goes_on and self._is_worth(here.left * cost):
+            found = packed(work, self._values) if work.recorder.folder is not None else None
+            # what cannot be sent to other processes, and runs that are not kept, stay here
+            if isinstance(found, Packed):
+                return self._elsewhere(portion, here, found)
+        here.run()
+        _costs[work.block] = (time.perf_counter() - begun) / max(1, here.done)
+        return here.end()
+
+    def _is_worth(self, seconds: float) -> bool:
+        return pool.cores() > 1 and seconds > WORTH_SECONDS
+
+    def _elsewhere(self, portion: mapped.Portion, here: Team, found: Packed) -> BlockEnd | None:
+        work = self._work
+        limit = work.settings.max_parallel or pool.cores()
+        job = ElementsJob(work, self._plan, here.rest(), found.data, paths(), limit)
+        try:
+            pool.shared().execute(job)
+        finally:
+            work.control.receipts.extend(job.receipts)
+        if work.control.stopping and not job.finished:
+            return None
+        failure = here.failure or job.failure or ""
+        return mapped.end(work, portion, failure=failure, error=here.error or job.error, status=job.status)

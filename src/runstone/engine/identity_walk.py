@@ -1,0 +1,341 @@
+"""A walk from a block's function through all of the project's code that it names, part by part.
+
+Functions and classes of the project get a part each, and so does every constant; an installed package is told by its
+version; the standard library says nothing beyond the version of Python. What is called by a name that cannot be
+followed (an attribute of a parameter, say) is not seen: nothing tells what it will be.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import hashlib
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from runstone.engine import identity_modules as modules
+from runstone.engine.identity_bytecode import Import, Scan, scan
+from runstone.engine.identity_modules import Owner
+from runstone.engine.identity_values import Texts, Unresolved, is_idle, owner_of_class
+
+UNRESOLVED = "?"
+ABSENT = "absent"
+"""A module that is imported inside of a function and is not there."""
+
+PARTS_LIMIT = 2_000
+
+_NOTHING = object()
+_LEFT_OUT = frozenset(
+    {
+        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
+        "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__",
+        "__parameters__", "__orig_bases__", "__abstractmethods__", "__hash__", "_abc_impl", "__annotations__",
+        "__protocol_attrs__", "__non_callable_proto_members__",
+    }
+)  # fmt: skip
+"""Attributes of classes that say nothing, or nothing that others do not say."""
+
+# Weak, for a function may hold large data in what it closes over.
+_scans: weakref.WeakKeyDictionary[Callable[..., Any], tuple[CodeType, Scan]] = weakref.WeakKeyDictionary()
+
+
+def digest(text: str) -> str:
+    """A short digest of a text."""
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+def scanned(function: Callable[..., Any], code: CodeType) -> Scan:
+    """What the bytecode of a function says; read again only if the function was given another code."""
+    known = _scans.get(function)
+    if known is None or known[0] is not code:
+        known = _scans[function] = (code, scan(code))
+    return known[1]
+
+
+class Walk:
+    """Finds the parts of one block. parts: what was found, by names such as `calls:helpers.clean`."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, str] = {}
+        self.texts = Texts(self.refer)
+        self._labels: dict[int, str | None] = {}
+        self._held: list[Any] = []
+        self._waiting: list[tuple[str, Any]] = []
+
+    def finish(self) -> dict[str, str]:
+        """Follow everything that was named so far."""
+        while self._waiting:
+            if len(self._labels) > PARTS_LIMIT:
+                self.parts["more"] = UNRESOLVED
+                break
+            label, value = self._waiting.pop()
+            made = self._class_text if isinstance(value, type) else self.function_text
+            self.parts[label] = self.told(made, value)
+        return self.parts
+
+    def told(self, text: Callable[[Any], str], value: Any) -> str:
+        """The digest of what is said of a value, "?" if nothing certain can be."""
+        try:
+            return digest(text(value))
+        except Unresolved:
+            return UNRESOLVED
+        except (RecursionError, ValueError):
+            # nested too deep, or a number too long to be written
+            return UNRESOLVED
+
+    # functions
+
+    def function_text(self, function: FunctionType) -> str:
+        """All about a function but what it names, which becomes other parts. Raises Unresolved."""
+        told = [self.code_text(function)]
+        if function.__defaults__ or function.__kwdefaults__:
+            told.append(self.defaults_text(function))
+        if function.__closure__:
+            told.append(self.closure_text(function))
+        return "; ".join(told)
+
+    def code_text(self, function: FunctionType) -> str:
+        """The code of a function, and what the names in it mean where they mean something of another name."""
+        found = scanned(function, function.__code__)
+        told = [found.digest]
+        for chain in found.reaches:
+            label = self._reach(chain, function.__globals__, found)
+            if label is not None and label.rpartition(".")[2] != chain[-1]:
+                told.append(f"{'.'.join(chain)} is {label}")
+        for each in found.imports:
+            self._import(each, function.__globals__)
+        return ", ".join(told)
+
+    def defaults_text(self, function: FunctionType) -> str:
+        """Raises Unresolved."""
+        return f"{self.texts.text(function.__defaults__)} {self.texts.text(function.__kwdefaults__)}"
+
+    def closure_text(self, function: FunctionType) -> str:
+        """Raises Unresolved."""
+        return self.texts.text(tuple(_cells(function)))
+
+    # names
+
+    def _reach(self, chain: tuple[str, ...], names: Mapping[str, Any], found: Scan) -> str | None:
+        """Follow a name, and attributes of it as far as modules go; returns the part it leads to."""
+        name, home = chain[0], str(names.get("__name__", ""))
+        value = names.get(name, _NOTHING)
+        if value is _NOTHING:
+            if not hasattr(builtins, name):
+                self.parts[f"name:{modules.shown_name(home)}.{name}"] = UNRESOLVED
+            return None
+        if name.startswith("__") and name.endswith("__"):
+            return None
+        for attribute in (*chain[1:], None):
+            if not isinstance(value, ModuleType):
+                break
+            if not self._is_project(value):
+                return None
+            if attribute is None:
+                # the module itself is handed on: whatever of it the function knows by name
+                for each in sorted(found.names & vars(value).keys()):
+                    self._named(each, vars(value)[each], value.__name__)
+                return None
+            home, name = value.__name__, attribute
+            value = vars(value).get(attribute, _NOTHING)
+            if value is _NOTHING:
+                self.parts[f"name:{modules.shown_name(home)}.{name}"] = UNRESOLVED
+                return None
+        return self._named(name, value, home)
+
+    def _is_project(self, module: ModuleType) -> bool:
+        who = modules.owner_of_module(module)
+        if who is Owner.INSTALLED:
+            self._package(module.__name__)
+        return who is Owner.PROJECT
+
+    def _package(self, module: str) -> str:
+        label = f"package:{module.partition('.')[0]}"
+        if label not in self.parts:
+            self.parts[label] = modules.version_of(module) or UNRESOLVED
+        return label
+
+    def _named(self, name: str, value: Any, home: str) -> str | None:
+        if isinstance(value, ModuleType):
+            self._is_project(value)
+            return None
+        if is_idle(value):
+            return None
+        label = self.refer(value)
+        if label is not None:
+            return label
+        label = f"constant:{modules.shown_name(home)}.{name}"
+        if label not in self.parts:
+            self.parts[label] = self.told(self.texts.text, value)
+        return label
+
+    # what has a part of its own
+
+    def refer(self, value: Any) -> str | None:
+        """The part of a function or a class, which is walked through later; None for what is neither."""
+        key = id(value)
+        if key in self._labels:
+            return self._labels[key]
+        # what was seen stays alive meanwhile, for another object could get its number
+        self._held.append(value)
+        self._labels[key] = None
+        self._labels[key] = label = self._refer(value)
+        return label
+
+    def _refer(self, value: Any) -> str | None:
+        if isinstance(value, type):
+            return self._refer_class(value)
+        if isinstance(value, FunctionType):
+            return self._refer_function(value)
+        if isinstance(value, functools.partial | MethodType):
+            return None
+        inner = wrapped(value)
+        if inner is not None:
+            # lru_cache and blocks: what they wrap is what they are
+            return self.refer(inner)
+        if isinstance(value, BuiltinFunctionType):
+            return self._refer_builtin(value)
+        if owner_of_class(type(value)) is Owner.OURS and isinstance(_held(value).get("blocks"), Mapping):
+            # a pipeline
+            labels = [self.refer(block) for block in value.blocks.values()]
+            return f"blocks {', '.join(map(str, labels))}"
+        if owner_of_class(type(value)) is Owner.INSTALLED:
+            self._package(type(value).__module__)
+        return None
+
+    def _refer_function(self, function: FunctionType) -> str | None:
+        module = str(function.__globals__.get("__name__", ""))
+        who = modules.owner(module, function.__code__.co_filename)
+        if who is Owner.PROJECT:
+            return self._wait_for("calls", function)
+        told = self._package(module) if who is Owner.INSTALLED else f"{module}.{function.__qualname__}"
+        inner = wrapped(function)
+        if inner is None and function.__closure__ is None:
+            return told
+        # a decorator of somebody else's around the project's code
+        return self._wait_for("calls", function) if inner is None else self.refer(inner)
+
+    def _refer_builtin(self, function: Any) -> str | None:
+        module = sys.modules.get(function.__module__ or "")
+        return None if module is None or self._is_project(module) else f"{module.__name__}.{function.__qualname__}"
+
+    def _refer_class(self, kind: type) -> str | None:
+        who = owner_of_class(kind)
+        if who is Owner.PROJECT:
+            return self._wait_for("class", kind)
+        return self._package(kind.__module__) if who is Owner.INSTALLED else f"{kind.__module__}.{kind.__qualname__}"
+
+    def _wait_for(self, what: str, value: Any) -> str:
+        name = f"{what}:{modules.shown_name(value.__module__ or '')}.{value.__qualname__}"
+        label, count = name, 1
+        while label in self.parts:
+            count += 1
+            label = f"{name}#{count}"
+        self.parts[label] = UNRESOLVED
+        self._waiting.append((label, value))
+        return label
+
+    # classes
+
+    def _class_text(self, kind: type) -> str:
+        told = [f"({', '.join(str(self.refer(base)) for base in kind.__bases__)})", str(self.refer(type(kind)))]
+        notes = vars(kind).get("__annotations__")
+        if isinstance(notes, dict):
+            told.append(", ".join(f"{name}: {_annotation(note)}" for name, note in notes.items()))
+        for name, value in sorted(_attributes(kind), key=lambda item: item[0]):
+            told.append(f"{name} = {self._attribute_text(value, kind)}")
+        return "; ".join(told)
+
+    def _attribute_text(self, value: Any, kind: type) -> str:
+        """A method belongs to its class, and has no part of its own. Raises Unresolved."""
+        if isinstance(value, FunctionType) and value.__module__ == kind.__module__ and wrapped(value) is None:
+            return self.function_text(value)
+        if type(value) in (staticmethod, classmethod):
+            return f"{type(value).__name__} {self._attribute_text(value.__func__, kind)}"
+        if type(value) is property:
+            made = (value.fget, value.fset, value.fdel)
+            return "property " + ", ".join("" if each is None else self._attribute_text(each, kind) for each in made)
+        return self.texts.text(value)
+
+    # imports inside of functions
+
+    def _import(self, wanted: Import, names: Mapping[str, Any]) -> None:
+        """A module that is imported while the block runs may not be loaded yet: its file speaks for it, whole."""
+        module = wanted.module
+        if wanted.level:
+            package = str(names.get("__package__") or "").split(".")
+            above = package[: len(package) - wanted.level + 1]
+            module = ".".join([*above, *([module] if module else [])])
+        self._module(module, {module})
+        for name in wanted.names:
+            # it may name a module in a package
+            if modules.is_package(module) and modules.file_named(f"{module}.{name}") is not None:
+                self._module(f"{module}.{name}", {module})
+
+    def _module(self, name: str, seen: set[str]) -> None:
+        label = f"module:{modules.shown_name(name)}"
+        if label in self.parts or len(self.parts) > PARTS_LIMIT:
+            return
+        path = modules.file_named(name)
+        if path is None:
+            if not modules.is_known(name):
+                self.parts[label] = ABSENT
+            return
+        who = modules.owner(name, path)
+        if who is Owner.INSTALLED:
+            self._package(name)
+        if who is not Owner.PROJECT:
+            return
+        code = modules.code_in(path)
+        if code is None:
+            self.parts[label] = UNRESOLVED
+            return
+        found = scan(code)
+        self.parts[label] = found.digest
+        package = name if modules.is_package(name) else name.rpartition(".")[0]
+        for each in found.imports:
+            self._import(each, {"__package__": package})
+
+
+def wrapped(value: Any) -> Any:
+    """The function that a wrapper says it wraps, None if it is none. No code of the value's own is asked."""
+    inner = _held(value).get("__wrapped__")
+    return inner if callable(inner) and inner is not value else None
+
+
+def _held(value: Any) -> Mapping[str, Any]:
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _cells(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            raise Unresolved from None
+
+
+def _annotation(note: Any) -> str:
+    if isinstance(note, type):
+        return f"{note.__module__}.{note.__qualname__}"
+    return note if isinstance(note, str) else repr(note)
+
+
+def _attributes(kind: type) -> Iterator[tuple[str, Any]]:
+    members = getattr(kind, "__members__", None)
+    if isinstance(members, Mapping):
+        # an enum: its members, and none of what it keeps about them
+        yield from ((name, member.value) for name, member in members.items())
+    for name, value in vars(kind).items():
+        if name in _LEFT_OUT or name.startswith("_abc_"):
+            continue
+        if isinstance(members, Mapping) and (name in members or not isinstance(value, FunctionType | property)):
+            continue
+        yield name, value

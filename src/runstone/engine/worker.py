@@ -1,0 +1,184 @@
+"""A worker: a process that computes blocks, or elements of them, and sends what they give to the driver."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from runstone.core.calls import CallPlan
+from runstone.core.ranges import Range, numbers
+from runstone.engine import context, inline, resources
+from runstone.engine.board import Board
+from runstone.engine.channel import Asked, Called, Channel, Compute, Computed, Forget, Learn, Refused
+from runstone.engine.collect import Collector
+from runstone.engine.compute import compute
+from runstone.engine.control import Control
+from runstone.engine.failures import describe
+from runstone.engine.portable import Received, unpack, work_of
+from runstone.engine.record import Recorder
+from runstone.engine.record_channel import ChannelRecorder, Says
+from runstone.engine.work import Work
+from runstone.folder import pulse
+
+ERROR_LIMIT = 64 * 1024
+"""Bytes of a pickled exception that a driver is sent; it only serves to be chained to the error of the run."""
+
+
+def main(end: socket.socket, board: int) -> None:
+    """Serve a driver until it hangs up. end: of the socket to it; board: descriptor of the shared numbers."""
+    Worker(Channel(end, Asked), Board(board)).serve()
+
+
+class Worker:
+    """What one process knows of the block runs it works for."""
+
+    def __init__(self, channel: Channel, board: Board) -> None:
+        self._channel = channel
+        self._board = board
+        self._received: dict[int, tuple[memoryview, list[str]]] = {}
+        self._runs: dict[int, PortableRun] = {}
+
+    def serve(self) -> None:
+        """Do what is asked, one thing after the other, until nobody asks any more."""
+        while (came := self._channel.receive()) is not None:
+            message, payload = came
+            try:
+                self._do(message, payload)
+            except OSError:
+                # the driver is gone, and the guard will see to the rest
+                return
+            except BaseException as error:
+                found = describe(error)
+                self._channel.send(Refused(type=found.type, message=found.message, traceback=found.traceback))
+            finally:
+                self._board.clear()
+
+    def _do(self, message: Asked, payload: memoryview) -> None:
+        if isinstance(message, Learn):
+            self._received[message.task] = payload, message.path
+        elif isinstance(message, Forget):
+            self._received.pop(message.task, None)
+            self._runs.pop(message.task, None)
+        elif isinstance(message, Compute):
+            self._run(message.task).compute(self._channel, message.elements, message.spent)
+        else:
+            self._run(message.task).call(self._channel, message.attempt)
+
+    def _run(self, task: int) -> PortableRun:
+        run = self._runs.get(task)
+        if run is None:
+            data, path = self._received.pop(task)
+            run = self._runs[task] = PortableRun(data, path, self._board)
+        return run
+
+
+class _Stop(Control):
+    """Learns from the board that it should stop."""
+
+    __slots__ = ("_board",)
+
+    def __init__(self, board: Board | None) -> None:
+        super().__init__()
+        self._board = board
+
+    def look(self) -> None:
+        if self._board is not None and self._board.should_stop:
+            self.cancel()
+
+
+class PortableRun:
+    """One block run that was unpacked here. Once asked to stop, it is over in this process.
+
+    board: where this process shows what it computes, and is asked to stop.
+    """
+
+    def __init__(self, data: memoryview, path: list[str], board: Board | None = None) -> None:
+        self._task = unpack(data, path)
+        self._board = board
+        self._control = _Stop(board)
+        self._values = Received(dict(self._task.sources))
+        self._plan: CallPlan | None = None
+
+    def _work(self, says: Says) -> Work:
+        recorder = ChannelRecorder(says, self._task.folder)
+        return work_of(self._task, self._values, recorder, self._control)
+
+    @contextlib.contextmanager
+    def _watched(self, recorder: Recorder, tick: Callable[[float], None]) -> Iterator[None]:
+        """While entered, the pulse looks whether to stop, and sends what has waited long enough."""
+
+        def both(now: float) -> None:
+            self._control.look()
+            tick(now)
+
+        recorder.ticks.append(both)
+        pulse.join(recorder.heart)
+        try:
+            yield
+        finally:
+            pulse.leave(recorder.heart)
+            recorder.ticks.clear()
+
+    def compute(self, says: Says, elements: list[Range], spent: dict[int, int]) -> None:
+        """Compute these elements and say what they give."""
+        work = self._work(says)
+        if self._plan is None:
+            self._plan = inline.plan_of(work)
+        asked = range(*elements[0]) if len(elements) == 1 else list(numbers(elements))
+        collector = Collector(work, self._plan, asked, spent)
+        begun, cpu = time.perf_counter(), time.process_time()
+        place = context.Place(work.recorder, work.block.name, collector.current, collector.attempt)
+        before = context.enter(place)
+        try:
+            with self._watched(work.recorder, collector.tick):
+                error = compute(work, self._plan, collector, self._board)
+        finally:
+            context.enter(before)
+            if self._board is not None:
+                self._board.end()
+        collector.close()
+        error = error or collector.refused
+        says.send(
+            Computed(
+                count=len(collector.cells),
+                seconds=time.perf_counter() - begun,
+                cpu=time.process_time() - cpu,
+                failure=None if error is None else describe(error, traceback=False).short,
+            ),
+            _pickled(error),
+        )
+
+    def call(self, says: Says, attempt: int) -> None:
+        """Call the block and say what it gives."""
+        work = self._work(says)
+        resources.forget_peak()
+        cpu = time.process_time()
+        with self._watched(work.recorder, _nothing):
+            end = inline.call(work, attempt, self._board)
+        cpu, peak = time.process_time() - cpu, resources.peak()
+        if end is None:
+            says.send(Called(status=None, cpu=cpu, peak_memory=peak))
+            return
+        called = Called(
+            status=end.status, reason=end.reason, message=end.message, values=end.values, cpu=cpu, peak_memory=peak
+        )
+        says.send(called, _pickled(end.error))
+
+
+def _nothing(now: float) -> None:
+    return None
+
+
+def _pickled(error: BaseException | None) -> list[bytes]:
+    if error is None:
+        return []
+    import cloudpickle
+
+    try:
+        data: bytes = cloudpickle.dumps(error)
+    except Exception:
+        # it is described in words anyway
+        return []
+    return [data] if len(data) <= ERROR_LIMIT else []

@@ -1,0 +1,149 @@
+"""The family of a run folder: `runs/x`, and the runs that took over from it, `runs/x.2`, `runs/x.3` and so on.
+
+What merely has such a name is no member: a member's `run.json` says which run it is a retry of.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+
+import msgspec
+
+from runstone.errors import FolderError
+from runstone.folder import disk, layout, read
+from runstone.folder.look import Look
+
+TRASH = ".trash"
+
+_NUMBERED = re.compile(r"(.+)\.([2-9]|[1-9]\d{1,8})")
+_REMAINS = frozenset({layout.JOURNAL, layout.INPUTS, layout.OUTPUTS, layout.LOGS, layout.CHECKPOINT})
+
+
+class _Origin(msgspec.Struct):
+    id: str
+    retry_of: str | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a family. number: 1 for the first."""
+
+    path: str
+    number: int
+
+
+_decode_origin = msgspec.json.Decoder(_Origin).decode
+
+
+def members(folder: str) -> list[Member]:
+    """The runs of the family that this folder belongs to, oldest first; none if there is no run yet."""
+    base = _base(folder)
+    above, name = os.path.split(base)
+    found = [Member(path=base, number=1)] if _origin(base) is not None else []
+    try:
+        with os.scandir(above or os.curdir) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(f"{name}.")]
+    except OSError:
+        return found
+    for each in names:
+        match = _NUMBERED.fullmatch(each)
+        path = os.path.join(above, each)
+        if match and match[1] == name and _is_retry(path):
+            found.append(Member(path=path, number=int(match[2])))
+    return sorted(found, key=lambda member: member.number)
+
+
+def newest(folder: str) -> str | None:
+    """The folder of the newest run of the family, None if there is no run yet."""
+    found = members(folder)
+    return found[-1].path if found else None
+
+
+def claim_next(folder: str) -> str:
+    """Make the folder for the next run of the family, empty. Of any number of processes each gets its own."""
+    base = _base(folder)
+    found = members(folder)
+    number = max(2, found[-1].number + 1 if found else 2)
+    while True:
+        path = f"{base}.{number}"
+        try:
+            disk.make_folder(path, parents=True, new=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def move_to_trash(folder: str, *, unproven: bool = False) -> str:
+    """Move a run folder to `.trash/<name>-<time>` beside it; returns where it is now.
+
+    unproven: a person's word that its driver is dead, for where that can be proven neither way.
+    Raises FolderError if its driver may live, or if this is no run folder; then nothing is moved.
+    """
+    folder = os.path.abspath(folder)
+    _refuse_living(folder, unproven=unproven)
+    above, name = os.path.split(folder)
+    trash = os.path.join(above, TRASH)
+    disk.make_folder(trash)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    path = os.path.join(trash, f"{name}-{stamp}")
+    while os.path.lexists(path):
+        path = os.path.join(trash, f"{name}-{stamp}-{secrets.token_hex(2)}")
+    disk.move(folder, path)
+    disk.sync_folder(trash)
+    disk.sync_folder(above)
+    return path
+
+
+def _refuse_living(folder: str, *, unproven: bool) -> None:
+    try:
+        reading = read.read_run(folder)
+    except FileNotFoundError:
+        if _is_remains(folder):
+            return
+        raise FolderError(f"{folder} is not a run folder; nothing was moved") from None
+    except NotADirectoryError:
+        raise FolderError(f"{folder} is not a folder; nothing was moved") from None
+    if reading.state.done or reading.gone or (unproven and reading.gone is None):
+        return
+    driver = reading.state.driver
+    who = f"pid {driver.pid} on {driver.host}" if driver else "a process that nobody knows"
+    proof = "is alive" if reading.gone is False else "cannot be proven dead from here"
+    raise FolderError(f"the run in {folder} is held by {who}, which {proof}; nothing was moved")
+
+
+def _is_remains(folder: str) -> bool:
+    """Whether it is what a run has left that was killed before it had its `run.json`; an empty folder is no run."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return bool(names) and all(name in _REMAINS or (name[:1] == "." and name.endswith(".tmp")) for name in names)
+
+
+def _base(folder: str) -> str:
+    folder = os.path.abspath(folder)
+    above, name = os.path.split(folder)
+    match = _NUMBERED.fullmatch(name)
+    if match and _is_retry(folder) and _origin(os.path.join(above, match[1])) is not None:
+        return os.path.join(above, match[1])
+    return folder
+
+
+def _is_retry(path: str) -> bool:
+    origin = _origin(path)
+    return origin is not None and origin.retry_of is not None
+
+
+def _origin(path: str) -> _Origin | None:
+    try:
+        with Look(path) as look:
+            data = look.read(layout.RUN, layout.RUN_LIMIT)
+    except (OSError, FolderError):
+        return None
+    try:
+        return None if data is None else _decode_origin(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,1 @@
+"""Run folders that other programs wrote: looked at as they are, and answered for in our words."""
