@@ -18,12 +18,32 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+def read_statuses(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> frozenset[str]:
+    """Statuses of runs, or the names that other systems have for them, in any case, as our words."""
+    from runstone.core.statuses import parse_run_status
+
+    try:
+        return frozenset(parse_run_status(text).value for text in given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def complete_status(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The statuses of runs, for the shell."""
+    from runstone.core.statuses import RunStatus
+
+    words = [status.value for status in RunStatus if status.value.startswith(incomplete.lower())]
+    return [click.shell_completion.CompletionItem(word) for word in words]
+
+
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """Run folders below ./runs, for the shell."""
+    """Run folders below ./runs for the shell, and behind a run and a slash its blocks."""
     import os
 
     from runstone import config
 
+    if "/" in incomplete:
+        return _complete_block(*incomplete.rpartition("/")[::2])
     root = config.runs_root()
     try:
         names = sorted(os.listdir(root))
@@ -31,6 +51,21 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
         return []
     shown = [name for name in names if name.startswith(incomplete)][:200]
     return [click.shell_completion.CompletionItem(name) for name in shown]
+
+
+def _complete_block(run: str, incomplete: str) -> list[Any]:
+    from runstone.errors import RunstoneError
+    from runstone.folder.look import Look
+    from runstone.folder.read import read_info
+    from runstone.folder.resolve import resolve
+
+    try:
+        with Look(resolve(run)) as look:
+            names = [block.name for block in read_info(look).blocks]
+    except (RunstoneError, OSError):
+        # a folder on the way to a run: the shell knows what is in it
+        return [click.shell_completion.CompletionItem(incomplete, type="dir")]
+    return [click.shell_completion.CompletionItem(f"{run}/{name}") for name in names if name.startswith(incomplete)]
 
 
 run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from runstone.cli.arguments import complete_run
-from runstone.cli.reading import reading
+from runstone.cli.reading import reading_block
 from runstone.errors import RunNotFound
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _MOST_DETAIL = 40
 def command(place: str, file: str | None, as_json: bool) -> None:
     """Draw the graph of a pipeline, or of a run with the status of each block: as text, or with -o as a picture.
 
-    A pipeline's file is imported, which runs it; its blocks are not called.
+    RUN/BLOCK draws one block with what it takes, and the blocks that take from it. The file of a pipeline is imported,
+    which runs it; its blocks are not called.
     """
     if file is not None and os.path.splitext(file)[1].lower() != ".svg":
         raise click.UsageError(f"-o {file}: the picture is SVG, so let the name end in .svg")
@@ -63,9 +64,9 @@ def _of_run(place: str) -> tuple[Drawing, str]:
     from runstone.folder.read import read_info
 
     try:
-        with reading(place) as folder, Look(folder) as look:
+        with reading_block(place) as found, Look(found.folder) as look:
             info = read_info(look)
-            seen = overview(folder)
+            seen = overview(found.folder)
     except RunNotFound as error:
         raise RunNotFound(f"{error}; a pipeline is named as FILE.py or module:name") from None
     drawing = graph_drawing(
@@ -74,7 +75,19 @@ def _of_run(place: str) -> tuple[Drawing, str]:
         {param.name: _short(in_words(param.preview)) for param in seen.params},
         {block.name: block.acting_status for block in seen.blocks},
     )
-    return drawing, seen.status["status"]
+    if found.block is None:
+        return drawing, seen.status["status"]
+    status = next(block.acting_status for block in seen.blocks if block.name == found.block)
+    return _around(drawing, found.block), status
+
+
+def _around(drawing: Drawing, block: str) -> Drawing:
+    """The part of a drawing that has to do with one block."""
+    middle = next(node.id for node in drawing.nodes if node.label == block and node.kind == "block")
+    edges = tuple(edge for edge in drawing.edges if middle in (edge.source, edge.target))
+    near = {middle, *(edge.source for edge in edges), *(edge.target for edge in edges)}
+    nodes = tuple(node for node in drawing.nodes if node.id in near)
+    return msgspec.structs.replace(drawing, nodes=nodes, edges=edges, title=f"{drawing.title}/{block}")
 
 
 def _of_pipeline(place: str) -> tuple[Drawing, str]:

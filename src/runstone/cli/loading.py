@@ -44,7 +44,8 @@ def load_pipeline(place: str) -> Pipeline:
         except AttributeError:
             raise click.UsageError(f"there is no {name!r} in {where}{_there(module)}") from None
         if not isinstance(found, Pipeline):
-            raise click.UsageError(f"{name!r} in {where} is a {type(found).__name__}, not a Pipeline{_there(module)}")
+            kind = type(found).__name__
+            raise click.UsageError(f"{name!r} in {where} is no Pipeline but of type {kind}{_there(module)}")
         return found
     pipelines = _pipelines(module)
     if len(pipelines) != 1:

@@ -5,7 +5,9 @@ A command's module is imported when it is used, so that `runstone status` never 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -17,6 +19,7 @@ COMMANDS = {
     "list-runs": ("runstone.cli.list_runs", "List the runs in a folder, as JSON."),
     "watch": ("runstone.cli.watch", "Follow a run until it ends, as JSON."),
     "show": ("runstone.cli.show", "Show a run to a person."),
+    "logs": ("runstone.cli.logs", "Print what the blocks of a run have printed and logged."),
     "output": ("runstone.cli.output", "Print or save an output of a run."),
     "graph": ("runstone.cli.graph", "Draw the graph of a pipeline or a run."),
     "completion": ("runstone.cli.completion", "Print the script that completes commands in your shell."),
@@ -55,7 +58,8 @@ class Commands(click.Group):
 def runstone() -> None:
     """Run Python pipelines, and keep a record of every run that can be trusted.
 
-    RUN is a run folder, or the id of a run in ./runs, or the first characters of one.
+    RUN is a run folder, or the name or the id of a run in ./runs, or the first characters of its id. RUN/BLOCK is one
+    block of it.
     """
 
 
@@ -80,6 +84,8 @@ def invoke(args: list[str]) -> int:
         return complain("interrupted", 130)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
+    except OSError as error:
+        return complain(_refusal(error), 1)
     except Exception as error:
         return _own(error)
 
@@ -91,6 +97,19 @@ def _own(error: Exception) -> int:
         raise error
     wrong_use = not isinstance(error, (FolderError, RunError))
     return complain(str(error), 2 if wrong_use else 1)
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, where nobody knew better: mostly to take our output."""
+    why = (error.strerror or str(error)).lower()
+    if error.filename is not None:
+        return f"{error.filename}: {why}"
+    if isinstance(error, FileNotFoundError):
+        return "the current folder is gone; go to one that exists"
+    # what is left in the buffer would be refused once more at the end
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"the output cannot be written: {why}"
 
 
 def _one_line(error: click.ClickException) -> str:

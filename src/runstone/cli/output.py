@@ -11,23 +11,24 @@ import click
 from click.shell_completion import CompletionItem
 
 from runstone.cli.arguments import run_argument
-from runstone.cli.reading import reading
-from runstone.core.records import BlockInfo
+from runstone.cli.reading import reading_block
+from runstone.core.records import BlockInfo, RunInfo
 from runstone.errors import RunstoneError
 from runstone.folder.load import Loader
 from runstone.folder.look import Look
 from runstone.folder.pieces import Pieces
 from runstone.folder.read import read_info
-from runstone.folder.resolve import resolve
+from runstone.folder.resolve import Located, locate
 
 FORMATS = ("json", "csv", "parquet")
 
 
 def complete_output(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Outputs of the run that is named already, for the shell."""
+    """Outputs of the run or block that is named already, for the shell."""
     try:
-        with Look(resolve(ctx.params["run"])) as look:
-            names = read_info(look).outputs
+        found = locate(ctx.params["run"])
+        with Look(found.folder) as look:
+            names = _names(read_info(look), found)
     except (RunstoneError, OSError, KeyError):
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -43,23 +44,36 @@ def complete_output(ctx: click.Context, param: click.Parameter, incomplete: str)
 def command(run: str, name: str | None, form: str | None, file: str | None, trust: bool) -> None:
     """Print or save the output NAME of RUN, also of a run that goes on, failed or died.
 
+    NAME may be left out where there is only one: `runstone output RUN/BLOCK` of a block with one output.
     As JSON, elements that failed are null, and so are NaN and infinities. CSV and Parquet take what has rows: mapped
     outputs, lists, arrays and tables. Without --trust pickled values are shown by their previews.
     """
-    with reading(run) as folder:
-        with Look(folder) as look:
+    file = None if file == "-" else file
+    form = form or _format_of(file)
+    with reading_block(run) as found:
+        with Look(found.folder) as look:
             info = read_info(look)
-        names = list(info.outputs)
+        names = _names(info, found)
         if name is None:
-            raise click.UsageError(f"name an output of {run}: {', '.join(names)}")
+            name = _only(run, names)
         if name not in names:
             raise click.UsageError(_unknown(run, name, names))
         if trust:
             _make_importable(info.outputs[name])
-        pieces = Loader(folder, trust=trust).pieces(name)
-    file = None if file == "-" else file
-    _write(pieces, form or _format_of(file), file)
+        pieces = Loader(found.folder, trust=trust).pieces(name)
+    _write(pieces, form, file)
     _tell(pieces, trust=trust)
+
+
+def _names(info: RunInfo, found: Located) -> list[str]:
+    """The outputs that may be meant: those of the block, where one is named."""
+    return [name for name, block in info.outputs.items() if found.block in (None, block.name)]
+
+
+def _only(run: str, names: list[str]) -> str:
+    if len(names) != 1:
+        raise click.UsageError(f"name an output of {run}: {', '.join(names)}")
+    return names[0]
 
 
 def _make_importable(block: BlockInfo) -> None:
@@ -79,8 +93,12 @@ def _unknown(run: str, name: str, names: list[str]) -> str:
 
 
 def _format_of(file: str | None) -> str:
-    ending = os.path.splitext(file or "")[1].lower().lstrip(".")
-    return ending if ending in FORMATS else "json"
+    """The format that the name of a file asks for; json where it has no ending. Raises click.UsageError."""
+    ending = os.path.splitext(file or "")[1].lower()
+    if ending and ending[1:] not in FORMATS:
+        known = ", ".join(f".{form}" for form in FORMATS)
+        raise click.UsageError(f"-o {file}: no format is known for {ending}, only for {known}; or give --format")
+    return ending[1:] or "json"
 
 
 def _write(pieces: Pieces, form: str, file: str | None) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import msgspec
 
 if TYPE_CHECKING:
     from runstone.pipeline import Pipeline
+
+
+# What people say, besides what JSON and numbers say.
+_SWITCHES = {"yes": True, "no": False, "on": True, "off": False}
 
 
 def read_parameters(pipeline: Pipeline, pairs: Sequence[str], file: str | None) -> dict[str, Any]:
@@ -58,14 +62,18 @@ def _convert(pipeline: Pipeline, name: str, text: str) -> Any:
         return _guess(text)
     if isinstance(annotation, type) and issubclass(annotation, os.PathLike):
         return Path(text)
-    for candidate in (text, _json(text)):
+    candidates = [text, _json(text)]
+    if bool in (annotation, *get_args(annotation)):
+        candidates.append(_SWITCHES.get(text.lower(), text))
+    for candidate in candidates:
         try:
             return msgspec.convert(candidate, annotation, strict=False)
         except (msgspec.ValidationError, TypeError):
             continue
     if _known(annotation):
         shown = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-        raise click.UsageError(f"-p {name}={text}: {text!r} is not of type {shown or annotation}")
+        hint = "; say true or false, yes or no, on or off, 1 or 0" if annotation is bool else ""
+        raise click.UsageError(f"-p {name}={text}: {text!r} is not of type {shown or annotation}{hint}")
     return _guess(text)
 
 

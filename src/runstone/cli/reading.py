@@ -6,18 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runstone.errors import FolderError, FormatTooNew, RunNotFound
-from runstone.folder.resolve import resolve
+from runstone.folder.resolve import Located, locate, resolve
 
 
 @contextmanager
 def reading(run: str) -> Iterator[str]:
-    """The folder of RUN, for as long as it is read.
+    """The folder of RUN, for as long as it is read; for commands that cannot do anything about a single block.
 
     Raises RunNotFound if there is none, and FolderError, naming the folder, for what is damaged or forbidden.
     """
     folder = resolve(run)
-    try:
+    with _explained(folder):
         yield folder
+
+
+@contextmanager
+def reading_block(run: str) -> Iterator[Located]:
+    """What RUN or RUN/BLOCK names, for as long as it is read. Raises as `reading` does."""
+    found = locate(run)
+    with _explained(found.folder):
+        yield found
+
+
+@contextmanager
+def _explained(folder: str) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise RunNotFound(f"no run in {folder}: run.json is not there") from None
     except FormatTooNew:

@@ -39,6 +39,8 @@ def command(
     from runstone.folder.resolve import shown
     from runstone.run import execute
 
+    if run_folder == "":
+        raise click.UsageError("--run-folder needs the name of a folder")
     found = load_pipeline(pipeline)
     params = read_parameters(found, pairs, params_file)
     launched = launch(

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from runstone.cli.arguments import run_argument
-from runstone.cli.reading import reading
+from runstone.cli.reading import reading_block
 from runstone.folder.overview import overview
 
 
@@ -16,17 +16,24 @@ from runstone.folder.overview import overview
 def command(run: str, as_json: bool) -> None:
     """Show RUN to a person: how it stands, its blocks and outputs, what went wrong, what to do next.
 
+    RUN/BLOCK shows one block: its outputs and errors, its function and the identity of its code.
     Works while it runs, after its process died, and on a copy. Exits 1 if there is no run or it cannot be read.
     """
-    with reading(run) as folder:
-        seen = overview(folder)
+    with reading_block(run) as found:
+        seen = overview(found.folder, found.block)
     if as_json:
         from runstone.cli.printing import print_json
 
         print_json(msgspec.to_builtins(seen), pretty=False)
-    else:
-        from runstone.cli.panel import print_overview
-        from runstone.cli.paper import paper
+        return
+    from runstone.cli.paper import paper
 
-        with paper() as console:
+    with paper() as console:
+        if found.block is None:
+            from runstone.cli.panel import print_overview
+
             print_overview(seen, run, console)
+        else:
+            from runstone.cli.block_panel import print_block
+
+            print_block(seen, run, console)

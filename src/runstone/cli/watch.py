@@ -11,8 +11,8 @@ from runstone.cli.exits import code_for
 from runstone.cli.printing import print_json
 from runstone.errors import RunNotFound
 from runstone.folder import observe
-from runstone.folder.follow import follow
-from runstone.folder.resolve import resolve
+from runstone.folder.follow import end_of, follow
+from runstone.folder.resolve import locate
 
 
 @click.command()
@@ -23,18 +23,18 @@ from runstone.folder.resolve import resolve
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @pretty_option
 def command(run: str, interval: float, timeout: float | None, strict: bool, pretty: bool) -> None:
-    """Follow RUN: one whole JSON object at every change; the last one is the end.
+    """Follow RUN: one whole JSON object at every change; the last one is the end. RUN/BLOCK ends with that block.
 
     Exits 0 if it completed (or ended degraded), 1 if it failed, was cancelled, timed out, crashed or cannot be read, 2
     after the timeout.
     """
     try:
-        folder = resolve(run)
+        found = locate(run)
     except RunNotFound as error:
         print_json(observe.failure(run, "missing", str(error)), pretty=pretty)
         sys.exit(1)
-    status = "missing"
-    for seen in follow(folder, interval=interval, timeout=timeout):
+    end = None
+    for seen in follow(found.folder, interval=interval, timeout=timeout, block=found.block):
         print_json(seen, pretty=pretty)
-        status = seen["status"]
-    sys.exit(code_for(status, strict=strict))
+        end = end_of(seen)
+    sys.exit(code_for(end, strict=strict))

@@ -12,6 +12,7 @@ import msgspec
 
 from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.statuses import BlockStatus, RunStatus
 
 FORMAT = 1
@@ -85,11 +86,12 @@ class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="r
 
 
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.ended"):
-    """The end. Everything it speaks of was synced before it was written."""
+    """The end. Everything it speaks of was synced before it was written. receipts: of processes ended for it."""
 
     status: RunStatus
     reason: Reason | None = None
     message: str = ""
+    receipts: list[Receipt] = []
 
 
 class BlockStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.started"):
@@ -122,7 +124,8 @@ class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bloc
 
     values: the outputs that were small enough to live here; the others are in the pack.
     inner_shapes: for outputs with axes that come out of the value, their lengths.
-    cpu_seconds, peak_memory (bytes): of the last attempt, if it had a process of its own.
+    cpu_seconds, peak_memory (bytes): of the last attempt, if it had a process of its own. receipts: of processes that
+    were ended because they took too long.
     """
 
     block: str
@@ -134,6 +137,7 @@ class BlockEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bloc
     inner_shapes: dict[str, list[int]] = {}
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    receipts: list[Receipt] = []
 
 
 class AdoptedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+RECEIPTS_TOLD = 8
+PROCESSES_TOLD = 10
 
 
 class SentSignal(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +57,15 @@ class OutOfMemory(msgspec.Struct, frozen=True, kw_only=True):
     peak: int
     limit: int | None
     known_by: str
+
+
+def shortened(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """As many of them, with as many processes, as fit a line of the journal; the processes that live come first."""
+    return [
+        msgspec.structs.replace(
+            one,
+            processes=one.processes[:PROCESSES_TOLD],
+            omitted=one.omitted + max(0, len(one.processes) - PROCESSES_TOLD),
+        )
+        for one in sorted(receipts, key=lambda one: one.finished)[:RECEIPTS_TOLD]
+    ]

@@ -18,9 +18,11 @@ from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.outcome import Policy, consequences, ready, run_end
 from runstone.core.reasons import Reason
+from runstone.core.receipts import shortened
 from runstone.core.settings import OnError, Settings
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine import executors, inline
+from runstone.engine.cancelling import Cancelling
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
 from runstone.engine.interrupts import Interrupts
@@ -33,12 +35,13 @@ from runstone.errors import FolderError, StorageError
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All a driver needs to execute a run.
 
-    settings: resolved, for each block. params: every parameter, with defaults.
+    settings: resolved, for each block; run_settings: for the run as a whole. params: every parameter, with defaults.
     """
 
     graph: Graph
     blocks: Mapping[str, Block[..., Any]]
     settings: Mapping[str, Settings]
+    run_settings: Settings
     stop_on_failure: bool
     params: Mapping[str, Any]
 
@@ -66,6 +69,7 @@ class Driver:
         self.values = Values(task.graph, task.params)
         self.error: BaseException | None = None
         self._policy = task.policy()
+        self._cancelling = Cancelling(recorder, control, task.run_settings)
 
     def execute(self) -> None:
         """Run all blocks and record the end.
@@ -74,13 +78,14 @@ class Driver:
         recorded as cancelled. User code's own exceptions are recorded, not raised.
         """
         interrupted: KeyboardInterrupt | None = None
-        with Interrupts(self.control):
+        with Interrupts(self.control), self._cancelling:
             try:
                 try:
                     self._blocks()
                 except KeyboardInterrupt as error:
                     self.control.cancel(by="keyboard", message="interrupted from the keyboard")
                     interrupted = error
+                self._cancelling.close()
                 if self.control.broken is not None:
                     raise self.control.broken
                 self._end()
@@ -177,6 +182,7 @@ class Driver:
             inner_shapes=end.inner_shapes,
             cpu_seconds=None if end.cpu_seconds is None else round(end.cpu_seconds, 6),
             peak_memory=end.peak_memory,
+            receipts=shortened(end.receipts),
         )
 
     def _statuses(self) -> dict[str, BlockStatus]:
@@ -191,20 +197,19 @@ class Driver:
             self._cancelled()
             return
         status, reason = run_end(self._policy, self._statuses())
-        self.recorder.end(status, reason, self._end_message(status))
+        message = self._end_message(status)
+        if state.status is RunStatus.CANCELLING and reason is None:
+            reason, message = Reason.TOO_LATE, "when it was asked to stop, all its work had ended"
+        self.recorder.end(status, reason, message)
 
     def _cancelled(self) -> None:
         control = self.control
-        self.recorder.event(
-            ev.RunCancelling, reason=control.reason, message=control.message, requested_by=control.requested_by
-        )
+        self._cancelling.announce()
         for name, status in self._statuses().items():
             if status not in BLOCK_DONE:
                 self.recorder.close_block(name)
-                self.recorder.event(
-                    ev.BlockEnded, block=name, status=BlockStatus.CANCELLED, reason=Reason.CANCEL_REQUESTED
-                )
-        self.recorder.end(RunStatus.CANCELLED, control.reason, control.message)
+                self.recorder.event(ev.BlockEnded, block=name, status=BlockStatus.CANCELLED, reason=control.reason)
+        self.recorder.end(control.end_as, control.reason, control.message, receipts=shortened(control.receipts))
 
     def _end_message(self, status: RunStatus) -> str:
         if status is RunStatus.COMPLETED:

@@ -96,6 +96,7 @@ def launch(
         graph=pipeline.graph,
         blocks=pipeline.blocks,
         settings=resolved,
+        run_settings=whole,
         stop_on_failure=whole.on_error is not OnError.CONTINUE,
         params=values,
     )

@@ -15,6 +15,7 @@ from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
 from runstone.errors import NotStorable
 from runstone.folder.load import Loader, StoredArray
@@ -107,7 +108,9 @@ class Recorder(Protocol):
 
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved: ...
 
-    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None: ...
+    def end(
+        self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()
+    ) -> None: ...
 
     def abandon(self, why: str, reason: Reason) -> None: ...
 

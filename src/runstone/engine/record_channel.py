@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
 from runstone.engine.channel import Buffer, Ended, Happened, Said
 from runstone.engine.encode import ElementEncoder, encode_values
@@ -90,7 +91,7 @@ class ChannelRecorder:
             ev.ArtifactSaved, **artifacts.copy_in(self.folder, source, block=block, element=element, **fields)
         )
 
-    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
+    def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """A worker ends no runs."""
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from runstone.core import events as ev
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
 from runstone.engine.capture import complain, finish_block
 from runstone.engine.encode import ElementEncoder, encode_values
@@ -75,9 +76,9 @@ class FolderRecorder:
         finish_block(self.logs, block)
         self.writer.close_pack(block)
 
-    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
+    def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """Record the end, with everything before it on the disk."""
-        self.writer.end(status, reason, message)
+        self.writer.end(status, reason, message, receipts)
 
     def abandon(self, why: str, reason: Reason) -> None:
         """The machinery has failed: say so in the record, if there is room for that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.ranges import numbers
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.records import RunInfo
 from runstone.core.shapes import unravel
 from runstone.core.statuses import BlockStatus, RunStatus
@@ -118,8 +119,8 @@ class MemoryRecorder:
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
         raise RunError(artifacts.NO_FOLDER.format(os.path.basename(source)))
 
-    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
-        self.event(ev.RunEnded, status=status, reason=reason, message=message)
+    def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
+        self.event(ev.RunEnded, status=status, reason=reason, message=message, receipts=list(receipts))
 
     def abandon(self, why: str, reason: Reason) -> None:
         for name, block in self.state.blocks.items():

@@ -20,8 +20,8 @@ _GROWTH = 4
 
 _decode = msgspec.json.Decoder(LogLine).decode
 _decode_text = msgspec.json.Decoder(str).decode
-# an odd number of backslashes, the last of which begins an escape that is not whole
-_TORN_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?\Z")
+# Behind an even number of backslashes: one more, which begins an escape that is not whole, or the quote at the end.
+_TORN_END = re.compile(rb'(?<!\\)((?:\\\\)*)(?:\\(?:u[0-9a-fA-F]{0,3})?|")\Z')
 _MESSAGE = b',"message":"'
 
 
@@ -147,7 +147,7 @@ def parse(line: bytes) -> LogLine:
 def _torn(line: bytes) -> LogLine:
     head, message, text = line.partition(_MESSAGE)
     if message:
-        text = _TORN_ESCAPE.sub(rb"\1", text).decode(errors="ignore").encode()
+        text = _TORN_END.sub(rb"\1", text).decode(errors="ignore").encode()
         try:
             return msgspec.structs.replace(_decode(head + _MESSAGE + b'"}'), message=_decode_text(b'"' + text + b'"'))
         except (msgspec.MsgspecError, RecursionError):

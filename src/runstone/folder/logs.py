@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -35,6 +36,9 @@ _PATIENCE_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message, which may have several lines.
 
@@ -47,10 +51,10 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     level: str
     stream: str
     block: str | None = None
-    element: int | None = None
-    attempt: int = 1
+    element: Count | None = None
+    attempt: Count = 1
     logger: str = ""
-    pid: int = 0
+    pid: Count = 0
     message: str
 
 

@@ -21,6 +21,7 @@ from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.ranges import count
 from runstone.core.reasons import Reason
+from runstone.core.receipts import Receipt
 from runstone.core.records import RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.errors import FolderError, InputError, StorageError, Superseded
@@ -308,12 +309,12 @@ class RunWriter:
 
     # the end
 
-    def end(self, status: RunStatus, reason: Any = None, message: str = "") -> None:
+    def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """Sync everything, then record and sync the end; the last checkpoint follows. Blocks must have ended."""
         self.check()
         self._write_values()
         self.sync()
-        self.event(ev.RunEnded, status=status, reason=reason, message=message)
+        self.event(ev.RunEnded, status=status, reason=reason, message=message, receipts=list(receipts))
         self.sync()
         # held up since the last look, this process may have written its end behind what still counted
         self.check_epoch()

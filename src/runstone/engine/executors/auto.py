@@ -72,11 +72,9 @@ class Auto:
         work = self._work
         limit = work.settings.max_parallel or pool.cores()
         job = ElementsJob(work, self._plan, here.rest(), found.data, paths(), limit)
-        try:
-            pool.shared().execute(job)
-        finally:
-            work.control.receipts.extend(job.receipts)
+        pool.shared().execute(job)
         if work.control.stopping and not job.finished:
+            work.control.receipts += job.receipts
             return None
         failure = here.failure or job.failure or ""
         return mapped.end(work, portion, failure=failure, error=here.error or job.error, status=job.status)

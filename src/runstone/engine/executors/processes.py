@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runstone.core import events as ev
 from runstone.core.calls import CallPlan
 from runstone.core.reasons import Reason
@@ -47,28 +49,29 @@ class OnWorkers:
     def _call(self) -> BlockEnd | None:
         work = self._task.work
         job = CallJob(work, self._task.data, paths())
-        self._do(job)
+        self.do(job)
         if job.end is not None and job.end.status is BlockStatus.COMPLETED:
             for output in work.block.outputs:
                 if work.values.wanted(output):
                     work.values.put(output, work.recorder.made(output, None))
-        return job.end
+        return self._with_receipts(job, job.end)
 
     def _elements(self, plan: CallPlan) -> BlockEnd | None:
         work = self._task.work
         portion = mapped.begin(work, plan)
         job = ElementsJob(work, plan, portion.numbers, self._task.data, paths(), self.limit())
         if portion.numbers:
-            self._do(job)
-        if work.control.stopping and not job.finished:
-            return None
-        return mapped.end(work, portion, failure=job.failure or "", error=job.error, status=job.status)
-
-    def _do(self, job: Job) -> None:
-        try:
             self.do(job)
-        finally:
-            self._task.work.control.receipts.extend(job.receipts)
+        if work.control.stopping and not job.finished:
+            return self._with_receipts(job, None)
+        end = mapped.end(work, portion, failure=job.failure or "", error=job.error, status=job.status)
+        return self._with_receipts(job, end)
+
+    def _with_receipts(self, job: Job, end: BlockEnd | None) -> BlockEnd | None:
+        if end is None:
+            self._task.work.control.receipts += job.receipts
+            return None
+        return msgspec.structs.replace(end, receipts=job.receipts)
 
 
 def _refused(work: Work, refused: WorkerRefused) -> BlockEnd:

@@ -227,5 +227,5 @@ def _current_directory() -> list[int]:
     """A descriptor of where this process is, also if that was deleted; none if it may not be looked at."""
     try:
         return [os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
-    except OSError:
+    except (PermissionError, FileNotFoundError):
         return []
