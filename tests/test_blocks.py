@@ -80,8 +80,8 @@ def test_settings_are_read() -> None:
 def test_settings_that_are_wrong_name_the_block() -> None:
     with pytest.raises(SettingError, match="block 'load': there is no setting 'retrys'; did you mean 'retries'"):
         block(load, retrys=2)  # type: ignore[call-overload]
-    with pytest.raises(SettingError, match="block 'l2': timeout=5"):
-        block(load, name="l2", timeout=5)
+    with pytest.raises(SettingError, match="block 'l2': timeout=-5"):
+        block(load, name="l2", timeout=-5)
 
 
 def test_a_rename_of_nothing_is_refused_with_a_suggestion() -> None:
@@ -119,10 +119,8 @@ class Waits:
 @pytest.mark.parametrize(
     ("function", "match"),
     [
-        (waits, "async function"),
-        (streams, "async function"),
-        (functools.partial(waits, 1), "async function"),
-        (Waits(), "async function"),
+        (streams, "async generator; make it a plain function"),
+        (functools.partial(streams, 1), "async generator; make it a plain function"),
         (yields, "generator function; return a list"),
         (lambda *many: many, r"takes \*many"),
         (max, "does not tell its parameters"),
@@ -133,6 +131,18 @@ class Waits:
 def test_what_cannot_be_a_block_is_refused(function: Any, match: str) -> None:
     with pytest.raises(PipelineError, match=match):
         block(function, name="f")
+
+
+@pytest.mark.parametrize("function", [waits, functools.partial(waits, x=1), Waits()])
+def test_an_async_function_is_a_block_that_is_awaited(function: Any) -> None:
+    made = block(function, name="f")
+    assert made.is_async
+    assert not block(plain.function, name="g").is_async
+
+
+def test_a_condition_is_not_awaited() -> None:
+    with pytest.raises(PipelineError, match="async function; make it a plain function"):
+        block(plain.function, name="f", when=waits)
 
 
 def test_a_plain_function_around_an_async_one_is_a_block() -> None:

@@ -14,6 +14,7 @@ from runstone.core.records import BlockInfo, ParameterInfo, PipelineInfo
 from runstone.core.settings import Level, OnError, PipelineSettings, RunSettings, Settings, read_settings, resolve
 from runstone.engine import code
 from runstone.engine.failures import clean
+from runstone.engine.identity_walk import Survey
 from runstone.engine.launch import AUTO, Auto, launch
 from runstone.errors import PipelineError
 from runstone.run import Run, execute
@@ -137,8 +138,9 @@ class Pipeline:
     @property
     def described(self) -> tuple[PipelineInfo, list[BlockInfo]]:
         """The part of `run.json` that is the same for every run with this code."""
+        survey = Survey()
         identities = {
-            name: code.parts(block.function, block.settings.version, block.settings.when)
+            name: code.parts(block.function, block.settings.version, block.settings.when, survey)
             for name, block in self.blocks.items()
         }
         # what a block calls may have been defined anew since the last run, as in a notebook

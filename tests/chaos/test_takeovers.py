@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 
 from tests.chaos.conftest import Figures
-from tests.durability.test_takeover import CONTENDERS, GO_ON, contend, killed_in_its_map, stop_and_take_over
+from tests.durability.test_takeover import CONTEND, CONTENDERS, GO_ON, contend, killed_in_its_map, stop_and_take_over
 from tests.harness import faults, verdict
 from tests.harness.ground import Ground
 from tests.harness.scene import SIZE, Scene, calls_of
@@ -28,6 +29,41 @@ def test_contenders(scene: Scene, figures: Figures) -> None:
     figures.told("rounds", ROUNDS)
     figures.told("contenders", ROUNDS * CONTENDERS)
     figures.told("rounds with exactly one winner", ROUNDS)
+
+
+def test_mortal_contenders(scene: Scene, chaos_seed: int, figures: Figures) -> None:
+    """Contenders without links, killed anywhere in their claims, until one brings the run to its end."""
+    dice = random.Random(chaos_seed)
+    kills = highest = 0
+    for _ in range(ROUNDS):
+        killed_in_its_map(scene)
+        gate, close = scene.place / "gate", scene.place / "close"
+        while Ground(scene.folder).ended is None:
+            gate.unlink(missing_ok=True)
+            close.unlink(missing_ok=True)
+            names = {"folder": str(scene.folder), "gate": str(gate), "close": str(close), "links": False}
+            children = [
+                scene.nursery.spawn(CONTEND, **names, fault={"call": dice.randrange(1, 8), "when": when})
+                for when in dice.choices(["before", "middle", "after"], k=8)
+            ]
+            time.sleep(0.02)
+            gate.touch()
+            close.touch()
+            kills += sum(child.wait() == -signal.SIGKILL for child in children)
+            ground = Ground(scene.folder)
+            assert len(set(ground.seqs)) == len(ground.seqs), chaos_seed
+            assert scene.status()["status"] == "crashed", chaos_seed
+            if dice.random() < 0.5:
+                assert scene.spawn(GO_ON, links=dice.random() < 0.5).answer().get("epoch"), chaos_seed
+        ground = Ground(scene.folder)
+        wrong = verdict.judge_fold(scene.folder, ground) + verdict.judge_values(scene.folder, ground, SIZE)
+        assert not wrong + ground.twice(), (chaos_seed, wrong)
+        assert ground.seqs == list(range(1, len(ground.seqs) + 1)), chaos_seed
+        highest = max(highest, scene.status()["epoch"])
+        scene.clear()
+    figures.told("runs", ROUNDS)
+    figures.told("contenders killed", kills)
+    figures.told("highest epoch of a run", highest)
 
 
 def test_stops(scene: Scene, figures: Figures) -> None:
@@ -52,8 +88,10 @@ def test_epochs(scene: Scene, chaos_seed: int, figures: Figures) -> None:
         killed_in_its_map(scene, chunks=dice.randrange(1, 4))
         while Ground(scene.folder).ended is None:
             assert scene.status()["status"] == "crashed"
-            fault = {"call": dice.randrange(1, 30), "when": dice.choice(["before", "middle", "after"])}
-            child = scene.spawn(GO_ON, fault=fault if dice.random() < 0.8 else None, chunk=dice.choice([1, 3]))
+            fault: dict[str, Any] = {"call": dice.randrange(1, 30), "when": dice.choice(["before", "middle", "after"])}
+            mortal = fault if dice.random() < 0.8 else None
+            links = dice.random() < 0.5
+            child = scene.spawn(GO_ON, fault=mortal, chunk=dice.choice([1, 3]), links=links)
             kills += child.wait() == -signal.SIGKILL
         ground = Ground(scene.folder)
         wrong = verdict.judge_ends(ground) + verdict.judge_fold(scene.folder, ground)

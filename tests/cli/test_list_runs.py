@@ -67,3 +67,23 @@ def test_a_folder_that_cannot_be_read_exits_1_with_the_same_keys(place: Path, fo
 def test_an_empty_folder_is_an_empty_list(place: Path) -> None:
     done = scripts.runstone("list-runs", "runs/empty", cwd=place)
     assert (done.returncode, json.loads(done.stdout)["runs"]) == (0, [])
+
+
+def test_only_runs_with_a_status_are_listed_under_any_of_its_names(place: Path) -> None:
+    samples.run_survey(place / "runs" / "fourth", place)
+    (place / "runs" / "first" / "run.json").write_text("{")
+
+    def listed(*options: str) -> list[str]:
+        return names(json.loads(scripts.runstone("list-runs", *options, cwd=place).stdout))
+
+    assert listed("--status", "completed") == ["third", "second"]
+    assert listed("--status", "SUCCESS", "--max-runs", "1") == ["third"]
+    assert listed("--status", "Partial_Success") == ["fourth"]
+    assert listed("--status", "degraded", "--status", "completed") == ["fourth", "third", "second"]
+    assert listed("--status", "error") == listed("--status", "running") == []
+
+
+def test_a_status_that_is_none_is_wrong_use(place: Path) -> None:
+    done = scripts.runstone("list-runs", "--status", "fine", cwd=place)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "unknown status 'fine'; known are scheduled, pending" in done.stderr

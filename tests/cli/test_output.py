@@ -496,3 +496,13 @@ def test_a_reader_that_goes_away_is_no_error(many: Path) -> None:
 def test_the_shell_completes_the_names_of_outputs(lab: Path) -> None:
     answer = runstone(at=lab, _RUNSTONE_COMPLETE="bash_complete", COMP_WORDS="runstone output run m", COMP_CWORD="3")
     assert answer.stdout.split() == ["plain,matrix", "plain,models"]
+
+
+def test_an_ending_that_no_format_has_is_refused_and_nothing_is_written(lab: Path, tmp_path: Path) -> None:
+    answer = runstone("output", "run", "xs", "-o", str(tmp_path / "m.xls"), at=lab)
+    assert answer.returncode == 2
+    assert "no format is known for .xls, only for .json, .csv, .parquet; or give --format" in complaint(answer)
+    assert not any(tmp_path.iterdir())
+    assert runstone("output", "run", "xs", "--format", "json", "-o", str(tmp_path / "m.xls"), at=lab).returncode == 0
+    assert runstone("output", "run", "xs", "-o", str(tmp_path / "m"), at=lab).returncode == 0
+    assert (tmp_path / "m.xls").read_text() == (tmp_path / "m").read_text() == "[0,1,2,3]\n"

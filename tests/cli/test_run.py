@@ -58,6 +58,23 @@ def test_values_are_converted_by_their_annotations(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("said", "meant"), [("yes", True), ("No", False), ("on", True), ("0", False)])
+def test_a_bool_is_what_people_say(tmp_path: Path, said: str, meant: bool) -> None:
+    scripts.write(tmp_path / "typed.py", TYPED)
+    done = scripts.runstone("run", "typed.py", *PARAMS, "-p", f"flag={said}", "--run-folder", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = output(tmp_path / "run", "tell")
+    assert isinstance(told, list)
+    assert told[3] == str(meant)
+
+
+def test_what_is_no_bool_is_told_what_is_one(tmp_path: Path) -> None:
+    scripts.write(tmp_path / "typed.py", TYPED)
+    done = scripts.runstone("run", "typed.py", *PARAMS, "-p", "flag=maybe", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'maybe' is not of type bool; say true or false, yes or no" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

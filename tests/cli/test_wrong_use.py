@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from runstone.cli.main import invoke
-from tests.cli.command import complaint, make_lab, runstone
+from tests.cli.command import RUNSTONE, complaint, make_lab, runstone
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,7 @@ WRONG_USES = [
     ["run", "lab.py", "-p", "n=x", "-p", "ys=[1]"],
     ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "-p", "m=1"],
     ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", "run"],
+    ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", ""],
     ["run", "lab.py", "--params", "nope.json"],
     ["run", "lab.py", "--params", "lab.py"],
     ["run", "lab.py", "--bogus"],
@@ -47,6 +51,9 @@ WRONG_USES = [
     ["output", "run", "nope"],
     ["output", "run", "xs", "--format", "xml"],
     ["output", "run", "xs", "-o", ""],
+    ["output", "run", "xs", "-o", "m.xls"],
+    ["output", "run", "xs", "-o", "m.csv.gz"],
+    ["list-runs", "--status", "fine"],
     ["output", "run", "xs", "-o", "nofolder/x"],
     ["output", "run", "xs", "-o", "run"],
     ["output", "run", "blob", "--format", "csv"],
@@ -111,3 +118,26 @@ def test_a_complaint_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "\x9b" not in complaint(answer)
     assert "\x07" not in complaint(answer)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "command", [["show", "run"], ["status", "run"], ["output", "run", "xs"], ["--help"]], ids=" ".join
+)
+def test_output_that_nobody_can_take_is_one_line(lab: Path, command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [*RUNSTONE, *command], cwd=lab.parent, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (answer.returncode, answer.stderr) == (
+        1,
+        "runstone: the output cannot be written: no space left on device\n",
+    )
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    script = f"cd {tmp_path}/here && rmdir ../here && exec {shlex.join([*RUNSTONE, 'show', 'run'])}"
+    (tmp_path / "here").mkdir()
+    answer = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert complaint(answer) == "runstone: the current folder is gone; go to one that exists"

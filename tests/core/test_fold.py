@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runstone.core import events as ev
 from runstone.core import fold
 from runstone.core.moves import BLOCK_DONE, BLOCK_MOVES, BLOCK_REACHABLE, DONE, RUN_MOVES, RUN_REACHABLE
-from runstone.core.ranges import count, to_ranges
+from runstone.core.ranges import count, to_ranges, without
 from runstone.core.reasons import Reason
 from runstone.core.statuses import BlockStatus, RunStatus
 
@@ -41,6 +41,13 @@ def honest_journals(draw: st.DrawFn) -> list[ev.Record]:
         if draw(st.integers(0, 4)) == 0:
             say(ev.BlockEnded, block=name, status=BlockStatus.CONDITION_FAILED, reason=Reason.CONDITION_FALSE)
             continue
+        if name != "mapped" and draw(st.integers(0, 4)) == 0:
+            if draw(st.booleans()):
+                say(ev.BlockAdopted, block=name, whole=True, **adopted(name, [0]))
+            else:
+                value = ev.StoredValue(value=1, type="int", bytes=1)
+                say(ev.BlockAdopted, block=name, from_run="before", values={name: value}, whole=True)
+            continue
         if name != "mapped":
             say(ev.BlockStarted, block=name)
             for attempt in range(draw(st.integers(0, 2))):
@@ -55,8 +62,16 @@ def honest_journals(draw: st.DrawFn) -> list[ev.Record]:
                 say(ev.BlockEnded, block=name, status=BlockStatus.COMPLETED, values={name: value}, duration=0.1)
             continue
         total = draw(st.integers(0, 30))
-        say(ev.BlockStarted, block=name, shape=[total])
         order = draw(st.permutations(range(total)))
+        for _ in range(draw(st.integers(0, 2))):
+            size = draw(st.integers(0, len(order)))
+            part, order = sorted(order[:size]), order[size:]
+            if part:
+                say(ev.BlockAdopted, block=name, shape=[total], **adopted(name, part))
+        if not order and draw(st.booleans()):
+            say(ev.BlockAdopted, block=name, from_run="before", shape=[total], whole=True)
+            continue
+        say(ev.BlockStarted, block=name, shape=[total])
         while order:
             size = draw(st.integers(1, len(order)))
             part, order = sorted(order[:size]), order[size:]
@@ -77,6 +92,13 @@ def honest_journals(draw: st.DrawFn) -> list[ev.Record]:
     return found
 
 
+def adopted(name: str, elements: list[int]) -> dict[str, Any]:
+    """The fields of an event that says that these elements are in a pack of an earlier run."""
+    file = ev.AdoptedFile(path=f"outputs/{name}.adopted-0123abcd.pack", bytes=100, elements=to_ranges(elements))
+    taken = ev.AdoptedOutput(type="int", count=len(elements), bytes=8 * len(elements))
+    return {"from_run": "before", "files": [file], "outputs": {name: taken}}
+
+
 def column(name: str, stored: int) -> ev.ColumnMeta:
     return ev.ColumnMeta(name=name, bytes=8 * stored, count=stored, type="int")
 
@@ -94,6 +116,9 @@ columns = st.lists(
 )
 stored_values = st.dictionaries(
     names, st.builds(ev.StoredValue, value=st.none(), type=texts, bytes=numbers), max_size=3
+)
+taken_outputs = st.dictionaries(
+    names, st.builds(ev.AdoptedOutput, type=texts, count=numbers, bytes=numbers), max_size=2
 )
 bodies: st.SearchStrategy[ev.Record] = st.one_of(
     st.builds(ev.RunStarted, seq=st.just(0), at=texts, driver=st.just(DRIVER)),
@@ -127,6 +152,19 @@ bodies: st.SearchStrategy[ev.Record] = st.one_of(
         failed=st.integers(-1, 4), upstream_failed=st.integers(-1, 4), columns=columns, shape=st.none() | st.just([8]),
     ),
     st.builds(ev.BlockStarted, seq=st.just(0), at=texts, block=st.sampled_from(BLOCKS), shape=st.just([8])),
+    st.builds(
+        ev.BlockAdopted, seq=st.just(0), at=texts, block=names, from_run=texts, shape=shapes, files=st.lists(
+            st.builds(ev.AdoptedFile, path=texts | st.just("outputs/mapped.x"), bytes=numbers, elements=ranges),
+            max_size=2,
+        ), outputs=taken_outputs, values=stored_values, whole=st.booleans(),
+    ),
+    st.builds(
+        ev.BlockAdopted, seq=st.just(0), at=texts, block=st.just("mapped"), from_run=texts,
+        shape=st.none() | st.just([8]), files=st.lists(st.builds(
+            ev.AdoptedFile, path=st.sampled_from(["outputs/mapped.x", "outputs/mapped.y"]), bytes=st.integers(-1, 9),
+            elements=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), max_size=4),
+        ), max_size=3), outputs=taken_outputs, whole=st.booleans(),
+    ),
 )  # fmt: skip
 
 
@@ -176,6 +214,10 @@ def check_block(block: fold.BlockState) -> None:
         assert all(length >= 0 for length in block.shape)
         assert block.ended == count(block.recorded)
     assert all(0 <= start < stop <= total for start, stop in block.recorded)
+    for pack in block.adopted.values():
+        assert pack.bytes >= 0
+        assert all(0 <= start < stop <= total for start, stop in pack.elements)
+        assert not without(pack.elements, block.recorded)
     flat = [edge for one in block.recorded for edge in one]
     assert flat == sorted(flat)
     for output in block.outputs.values():
@@ -219,7 +261,8 @@ def test_every_prefix_of_an_honest_journal_folds_and_no_record_is_refused(journa
     mapped = state.blocks["mapped"]
     if mapped.shape is not None:
         assert mapped.recorded == ([(0, mapped.shape[0])] if mapped.shape[0] else [])
-        assert mapped.ok == sum(record.ok for record in journal if isinstance(record, ev.Chunk) and record.shape)
+        computed = sum(record.ok for record in journal if isinstance(record, ev.Chunk) and record.shape)
+        assert mapped.ok == computed + sum(count(pack.elements) for pack in mapped.adopted.values())
         assert mapped.retries == sum(one.retries for one in journal if isinstance(one, ev.Chunk))
 
 
@@ -466,6 +509,12 @@ def test_what_was_lost_is_told_and_the_moves_between_are_allowed() -> None:
     assert "records 1 to 5" in state.warnings[0].message
 
 
+def test_one_record_that_was_lost_is_told_as_one() -> None:
+    state = fold.initial(BLOCKS)
+    fold.lose(state, 1)
+    assert state.warnings[0].message == "record 1 cannot be read; what it held counts as missing"
+
+
 def test_a_cancel_keeps_when_it_was_asked_for() -> None:
     cancelling = ev.RunCancelling(
         seq=0, at=at(9), reason=Reason.CANCEL_REQUESTED, requested_at=at(8), requested_by="ann"
@@ -508,3 +557,46 @@ def test_a_whole_state_that_cannot_be_is_known_as_such(wrong: dict[str, Any]) ->
 def test_done_is_what_the_table_says() -> None:
     for status in RunStatus:
         assert fold.RunState(status=status).done == (status in DONE)
+
+
+def adoption(*elements: tuple[int, int], block: str = "mapped", whole: bool = False, **fields: Any) -> ev.Record:
+    files = [ev.AdoptedFile(path=f"outputs/{block}.adopted-0123abcd.pack", bytes=100, elements=list(elements))]
+    return ev.BlockAdopted(
+        seq=0, at=at(2), block=block, from_run="before", files=files if elements else [], whole=whole, **fields
+    )
+
+
+def test_a_block_whose_elements_are_all_there_is_reused_and_one_with_gaps_waits_to_run() -> None:
+    whole = run(adoption((0, 4), shape=[10]), adoption((4, 10), shape=[10], whole=True)).blocks["mapped"]
+    assert (whole.status, whole.ok, whole.recorded) == (BlockStatus.REUSED, 10, [(0, 10)])
+    assert whole.adopted_from == "before"
+    part = run(adoption((0, 4), shape=[10], whole=True))
+    assert (part.blocks["mapped"].status, part.blocks["mapped"].ok, part.refused) == (BlockStatus.PENDING, 4, 1)
+
+
+def test_adopted_elements_and_computed_ones_add_up() -> None:
+    state = run(
+        adoption((0, 4), (6, 10), shape=[10]),
+        started(shape=[10]),
+        chunk((4, 6), ok=2),
+        ended("mapped", BlockStatus.COMPLETED),
+    )
+    mapped = state.blocks["mapped"]
+    assert (mapped.status, mapped.ok, mapped.recorded, state.refused) == (BlockStatus.COMPLETED, 10, [(0, 10)], 0)
+    assert mapped.adopted["outputs/mapped.adopted-0123abcd.pack"].elements == [(0, 4), (6, 10)]
+
+
+def test_a_block_adopts_nothing_once_it_has_started_or_ended() -> None:
+    state = run(started(shape=[10]), adoption((0, 4), shape=[10]))
+    assert (state.blocks["mapped"].ok, state.refused) == (0, 1)
+    state = run(adoption(block="plain", whole=True), adoption((0, 1), block="plain", whole=True))
+    assert (state.blocks["plain"].status, state.blocks["plain"].ok, state.refused) == (BlockStatus.REUSED, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "outputs/other.0001.pack", "../outputs/mapped.x", "/outputs/mapped.x", "outputs/a/mapped.x"]
+)
+def test_a_file_that_cannot_be_a_pack_of_the_block_is_not_adopted(path: str) -> None:
+    file = ev.AdoptedFile(path=path, bytes=1, elements=[(0, 1)])
+    state = run(ev.BlockAdopted(seq=0, at=at(2), block="mapped", from_run="x", shape=[10], files=[file]))
+    assert (state.blocks["mapped"].ok, state.blocks["mapped"].adopted, state.refused) == (0, {}, 1)

@@ -8,7 +8,18 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstone.core.ranges import Range, add_range, add_ranges, count, missing_ranges, numbers, to_ranges
+from runstone.core.ranges import (
+    Range,
+    add_range,
+    add_ranges,
+    count,
+    missing_ranges,
+    numbers,
+    outside,
+    to_ranges,
+    within,
+    without,
+)
 
 pieces = st.tuples(st.integers(0, 40), st.integers(-3, 12)).map(lambda piece: (piece[0], piece[0] + piece[1]))
 
@@ -90,3 +101,21 @@ def test_a_range_as_wide_as_64_bits_costs_no_more_than_a_narrow_one() -> None:
     assert add_range(ranges, 0, 2**62) == 2**62
     assert add_range(ranges, 2**61, 2**63) == 2**62
     assert ranges == [(0, 2**63)]
+
+
+numbers_below_40 = st.sets(st.integers(0, 39))
+
+
+@given(numbers_below_40, numbers_below_40, st.integers(0, 40), st.integers(0, 40))
+def test_parts_of_sets_are_what_they_are_number_by_number(
+    one: set[int], other: set[int], start: int, stop: int
+) -> None:
+    ranges, out = to_ranges(sorted(one)), to_ranges(sorted(other))
+    span = set(range(start, stop))
+    for found, expected in [
+        (within(ranges, start, stop), one & span),
+        (outside(ranges, start, stop), span - one),
+        (without(ranges, out), one - other),
+    ]:
+        assert list(numbers(found)) == sorted(expected)
+        assert all(low < high for low, high in found)

@@ -95,10 +95,15 @@ def test_values_that_make_no_sense_are_refused_and_the_place_is_told(name: str, 
         read(**{name: value})
 
 
-@pytest.mark.parametrize(("name", "value"), [("timeout", 5), ("timeout", 0.1), ("cache", True), ("executor", "dask")])
-def test_settings_without_effect_are_refused_and_not_ignored(name: str, value: Any) -> None:
+def test_settings_without_effect_are_refused_and_not_ignored() -> None:
     with pytest.raises(SettingError, match="no effect"):
-        read(**{name: value})
+        read(cache=True)
+
+
+@pytest.mark.parametrize("executor", ["dask", "Threads", "", 4, object(), type(None)])
+def test_an_executor_has_a_name_we_know_or_a_method_submit(executor: Any) -> None:
+    with pytest.raises(SettingError, match="or give an Executor of concurrent"):
+        read(executor=executor)
 
 
 def test_no_limit_can_be_said_of_what_has_no_effect_yet() -> None:

@@ -180,6 +180,14 @@ def test_a_driver_proven_dead_makes_the_run_crashed_but_not_done() -> None:
     assert found["output_ref"] is None
 
 
+def test_blocks_that_were_executed_when_the_driver_died_count_as_crashed() -> None:
+    records = [started("plain"), value("plain"), started("mapped", [4])]
+    assert status_object(INFO, state(*records), GONE)["blocks"] == {"completed": 1, "crashed": 1, "pending": 1}
+    for observation in (LIVE, STALE, LOST):
+        found = status_object(INFO, state(*records), observation)
+        assert found["blocks"] == {"completed": 1, "running": 1, "pending": 1}
+
+
 @pytest.mark.parametrize("status", sorted(DONE))
 def test_a_dead_driver_says_nothing_about_a_run_that_ended(status: RunStatus) -> None:
     ended = msgspec.structs.replace(state(*WHOLE), status=status)
@@ -209,6 +217,17 @@ def test_without_journal_and_checkpoint_the_inferred_word_is_the_status(word: st
     assert (found["status"], found["status_source"]) == (word, "disk_heuristic")
     assert found["done"] == (word == "completed")
     assert found["message"] == "this is inferred"
+    assert found["blocks"] == {"pending": 3}
+
+
+def test_without_journal_and_checkpoint_blocks_are_what_lies_on_disk() -> None:
+    folded = fold.initial(["plain", "mapped", "other"])
+    fold.count_chunk(folded, chunk(0, 2, 4))
+    folded.blocks["plain"].outputs["plain"] = fold.OutputState(type="int", stored=1, bytes=1)
+    observation = Observation(liveness=Liveness.LOST, source="disk_heuristic", run_folder="/x", heuristic="incomplete")
+    found = status_object(INFO, folded, observation)
+    check(found)
+    assert found["blocks"] == {"completed": 1, "incomplete": 1, "pending": 1}
 
 
 def test_what_is_gone_from_the_disk_is_not_complete_and_is_named() -> None:

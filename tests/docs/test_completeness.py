@@ -13,8 +13,8 @@ import pytest
 import runstone
 from runstone.cli.main import COMMANDS
 from runstone.cli.main import runstone as entry
+from runstone.core import block_status, records
 from runstone.core import events as ev
-from runstone.core import records
 from runstone.core.fold import BlockState, OutputState, RunState
 from runstone.core.outcome import block_end
 from runstone.core.reasons import Reason
@@ -22,6 +22,7 @@ from runstone.core.settings import BlockSettings, PipelineSettings, RunSettings
 from runstone.core.status import KEYS
 from runstone.core.statuses import ALIASES, BlockStatus, Liveness, RunStatus
 from runstone.folder.checkpoint import Checkpoint, FileMark
+from runstone.folder.logs import LogLine
 from tests.docs.page import PAGES, ROOT, Page, rows, words
 
 README = Page(ROOT / "README.md")
@@ -71,6 +72,11 @@ def test_the_pages_name_no_option_that_is_not_there() -> None:
 
 def test_every_key_of_the_status_object_is_documented_in_its_order() -> None:
     assert named(FOLDERS.section("The status object")) == list(KEYS)
+
+
+def test_every_key_of_the_record_of_a_block_is_documented_in_its_order() -> None:
+    table = [cells for cells in rows(FOLDERS.section("One block")) if len(cells) == 4]
+    assert [word for cells in table for word in _in_order(cells[0])] == list(block_status.KEYS)
 
 
 @pytest.mark.parametrize("kind", [RunStatus, BlockStatus])
@@ -158,6 +164,7 @@ def test_every_event_is_documented_with_all_its_fields() -> None:
         (FileMark, "status.json"),
         (BlockState, "status.json"),
         (OutputState, "status.json"),
+        (LogLine, "Logs"),
     ],
 )
 def test_every_field_of_a_file_is_documented(record: type[msgspec.Struct], section: str) -> None:

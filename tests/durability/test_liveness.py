@@ -54,7 +54,7 @@ def stopped_for(scene: Scene, child: Child, seconds: float) -> list[dict[str, An
 def test_a_stopped_driver_is_silent_then_lost_and_never_dead_and_goes_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runstone.folder.read.STALE_SECONDS", 0.4)
+    monkeypatch.setattr("runstone.folder.liveness.STALE_SECONDS", 0.4)
     child = scene.spawn(pipeline="patient", size=30, pause=0.02, lease=1.0, heartbeat=0.05)
     wait_for(scene, "dawdle", 10)
     time.sleep(0.1)

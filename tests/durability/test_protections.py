@@ -76,5 +76,5 @@ def test_a_heart_that_does_not_beat_is_noticed(scene: Scene) -> None:
 
 
 def test_no_protection_is_forgotten_here() -> None:
-    elsewhere = {"the look at the next epoch", "one winner"}
+    elsewhere = {"the look at the next epoch", "one winner", "the look for announcements"}
     assert {*STATES, *END, *KILLS, *CHECKSUMS, "the pulse", *elsewhere} == set(faults.PROTECTIONS)

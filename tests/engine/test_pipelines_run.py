@@ -318,7 +318,16 @@ class TestValues:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        "settings", [{"timeout": 5}, {"cache": True}, {"executor": "processes"}, {"retires": 2}, {"on_error": "stop"}]
+        "settings",
+        [
+            {"timeout": -1},
+            {"cache": True},
+            {"executor": "dask"},
+            {"timeout": 5, "executor": "inline"},
+            {"timeout": 5, "executor": "threads"},
+            {"retires": 2},
+            {"on_error": "stop"},
+        ],
     )
     def test_settings_without_effect_or_sense_are_refused(self, settings: dict[str, Any]) -> None:
         with pytest.raises(SettingError):

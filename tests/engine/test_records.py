@@ -136,7 +136,7 @@ def test_what_is_refused_before_the_run_leaves_nothing_behind() -> None:
         ({}, {"z": 1}, InputError),
         ({}, {}, InputError),
         ({"retries": -1}, {"x": 1}, SettingError),
-        ({"timeout": 5}, {"x": 1}, SettingError),
+        ({"timeout": 5, "executor": "inline"}, {"x": 1}, SettingError),
         ({"show_progress": "loud"}, {"x": 1}, SettingError),
         ({"workspace": "no spaces"}, {"x": 1}, SettingError),
         ({"nonsense": 1}, {"x": 1}, SettingError),
@@ -403,7 +403,7 @@ def test_a_run_whose_process_was_killed_is_crashed_and_keeps_what_it_recorded(tm
     )
     assert scripts.python(str(script), cwd=tmp_path).returncode == -9
     run = runstone.open("./run")
-    assert (run.status, run.done, run.blocks) == ("crashed", False, {"first": "completed", "second": "running"})
+    assert (run.status, run.done, run.blocks) == ("crashed", False, {"first": "completed", "second": "crashed"})
     assert run.outputs["first"] == 1
     assert run.status_object()["recorded_status"] == "running"
     assert "is gone and wrote no end" in run.explain()

@@ -16,7 +16,7 @@ from runstone.core import events as ev
 from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.folder import clock, layout, writer
-from runstone.folder.follow import follow
+from runstone.folder.follow import end_of, follow
 from runstone.folder.takeover import take_over
 from tests import samples
 
@@ -144,3 +144,42 @@ def test_the_next_epoch_is_followed_too(begun: writer.RunWriter) -> None:
     assert next(following)["epoch"] == 2
     assert begun_file.st_size == os.stat(f"{begun.folder}/{layout.journal(1)}").st_size
     taken.close()
+
+
+@pytest.mark.parametrize(("age", "word"), [(60, "incomplete"), (None, "pending")])
+def test_what_nobody_is_left_to_write_ends_it(tmp_path: Path, age: int | None, word: str) -> None:
+    folder = tmp_path / "run"
+    samples.run_survey(folder, tmp_path)
+    shutil.rmtree(folder / layout.JOURNAL)
+    (folder / layout.CHECKPOINT).unlink()
+    for pack in (folder / layout.OUTPUTS).iterdir():
+        if age is None or pack.name.startswith("values"):
+            pack.unlink()
+        else:
+            os.utime(pack, (time.time() - age,) * 2)
+    (seen,) = follow(str(folder), interval=60, timeout=10)
+    assert (seen["status"], seen["status_source"]) == (word, "disk_heuristic")
+    assert end_of(seen) == "incomplete"
+
+
+def test_outputs_that_were_written_just_now_may_still_grow(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    samples.run_survey(folder, tmp_path)
+    shutil.rmtree(folder / layout.JOURNAL)
+    (folder / layout.CHECKPOINT).unlink()
+    (folder / layout.VALUES_PACK).unlink()
+    seen = list(follow(str(folder), interval=60, timeout=0.1))
+    assert seen[-1]["status"] == "running"
+    assert end_of(seen[-1]) is None
+
+
+def test_a_block_is_followed_to_its_own_end(begun: writer.RunWriter) -> None:
+    following = follow(begun.folder, interval=60, timeout=30, block="a")
+    assert next(following)["block"]["status"] == "pending"
+    value = ev.StoredValue(value=1, type="int", bytes=1)
+    begun.event(ev.BlockStarted, block="a")
+    begun.event(ev.BlockEnded, block="a", status=BlockStatus.COMPLETED, values={"a": value})
+    begun.flush()
+    seen = list(following)
+    assert (seen[-1]["status"], seen[-1]["block"]["status"], end_of(seen[-1])) == ("running", "completed", "completed")
+    begun.close()

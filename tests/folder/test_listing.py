@@ -214,3 +214,20 @@ def test_the_newest_few_are_the_first_of_the_whole_list(drawn: list[dict[str, An
         assert whole["total_count"] == len(drawn)
         for count in range(1, len(drawn) + 2):
             assert list_runs(place, count)["runs"] == whole["runs"][:count]
+
+
+def test_runs_are_chosen_by_the_word_to_act_on(tmp_path: Path) -> None:
+    make_run(tmp_path / "old", 10)
+    make_run(tmp_path / "new", 20)
+    make_run(tmp_path / "open", 30, ended=False)
+    assert [one["id"] for one in list_runs(str(tmp_path), statuses={"completed"})["runs"]] == ["new-id", "old-id"]
+    assert [one["id"] for one in list_runs(str(tmp_path), 1, {"completed"})["runs"]] == ["new-id"]
+    assert [one["id"] for one in list_runs(str(tmp_path), statuses={"running"})["runs"]] == ["open-id"]
+
+
+def test_an_end_that_only_the_checkpoint_claims_is_not_listed_under_it(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", 10)
+    make_run(tmp_path / "b", 20, ended=False)
+    os.replace(tmp_path / "a" / layout.CHECKPOINT, tmp_path / "b" / layout.CHECKPOINT)
+    found = list_runs(str(tmp_path), statuses={"completed"})
+    assert [one["id"] for one in found["runs"]] == ["a-id"]

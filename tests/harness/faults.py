@@ -28,6 +28,8 @@ CHANGES = (
     "sync_folder",
     "replace",
     "publish",
+    "link",
+    "move",
     "remove",
 )
 HALVED = ("append", "append_all")
@@ -228,6 +230,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "the pulse": _set(pulse, "join", _nothing),
     "the look at the next epoch": _set(writer.RunWriter, "check_epoch", _nothing),
     "one winner": _set(takeover.disk, "publish", lambda private, path: os.replace(private, path) or True),
+    "the look for announcements": _set(takeover, "_refuse_announced", _nothing),
     "the checksum of values": _set(scan, "crc32", _whatever),
     "the checksum of headers": _set(pack, "crc32", _whatever),
     "the checksum of lines": _set(journal, "unseal", _unsealed),

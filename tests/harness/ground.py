@@ -72,8 +72,10 @@ class Ground:
         newest = max((record.epoch for record in self.records if record.kind == "run.taken_over"), default=1)
         if newest == 1:
             return
-        (event,) = (each for each in self.records if each.kind == "run.taken_over" and each.epoch == newest)
-        limits = event.fields["files"]
+        limits: dict[str, int] = {}
+        for record in self.records:
+            if record.epoch == newest and record.kind in ("run.taken_over", "run.taken_over.files"):
+                limits.update(record.fields["files"])
         self.records = [each for each in self.records if each.epoch == newest or each.stop <= limits.get(each.file, 0)]
 
     # what it adds up to

@@ -231,11 +231,20 @@ def cancel(folder: str, oracle: str, *, name: str, count: int) -> dict[str, Any]
     return {"status": handle.result(30).status}
 
 
-def hold(folder: str, oracle: str, *, seconds: float, lease: float, how: str = "sleep") -> dict[str, Any]:
+def hold(
+    folder: str,
+    oracle: str,
+    *,
+    seconds: float,
+    lease: float,
+    how: str = "sleep",
+    exponent: int = 2_500_000,
+    length: int = 24,
+) -> dict[str, Any]:
     """Run a block that does not let go of the interpreter, so that no other thread of this process gets on.
 
-    how: sleep (in C), or power (of a large number), or match (a pattern that backtracks): these two are as long as the
-    machine is slow, `seconds` is then ignored.
+    how: sleep (in C), or power (to this exponent), or match (of a pattern that backtracks with a text of this length):
+    these two are as long as the machine is slow, `seconds` is then ignored.
     """
     watch_with(oracle)
     launch.LEASE_SECONDS = lease
@@ -247,11 +256,11 @@ def hold(folder: str, oracle: str, *, seconds: float, lease: float, how: str = "
 
             ctypes.PyDLL(None).usleep(ctypes.c_uint(int(seconds * 1e6)))
         elif how == "power":
-            7 ** (2_500_000 + size)
+            7 ** (exponent + size)
         else:
             import re
 
-            re.match(r"(a+)+$", "a" * 24 + "b")
+            re.match(r"(a+)+$", "a" * length + "b")
         ran("weight")
         return size
 

@@ -17,16 +17,24 @@ from tests.harness import faults, mortal
 
 
 def contend(
-    folder: str, gate: str, close: str, *, unproven: bool = False, links: bool = True, without: str | None = None
+    folder: str,
+    gate: str,
+    close: str,
+    *,
+    unproven: bool = False,
+    links: bool = True,
+    without: str | None = None,
+    fault: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Wait for the file `gate`, try to take over, and keep what was won until the file `close` is there.
 
-    links: whether the file system has any.
+    links: whether the file system has any. fault: see `faults.arm`.
     """
     if without is not None:
         faults.take_out(without)
-    if not links:
-        os.link = _refused  # type: ignore[assignment]
+    if fault is not None:
+        faults.arm(**fault)
+    _have_links(links)
     while not os.path.exists(gate):
         time.sleep(0.0002)
     try:
@@ -41,15 +49,27 @@ def contend(
     return {"won": True, "epoch": writer.epoch}
 
 
+def _have_links(links: bool) -> None:
+    if not links:
+        os.link = _refused  # type: ignore[assignment]
+
+
 def _refused(*arguments: Any, **keywords: Any) -> None:
     raise OSError(errno.EPERM, "no links here")
 
 
 def go_on(
-    folder: str, oracle: str, *, fault: dict[str, Any] | None = None, chunk: int = 3, unproven: bool = False
+    folder: str,
+    oracle: str,
+    *,
+    fault: dict[str, Any] | None = None,
+    chunk: int = 3,
+    unproven: bool = False,
+    links: bool = True,
 ) -> dict[str, Any]:
     """Take over a run of `mortal.patient` that died in its map, and bring it to its end."""
     mortal.watch_with(oracle)
+    _have_links(links)
     calls = faults.arm(**fault) if fault is not None else []
     writer = take_over(folder, by="a test", unproven=unproven)
     state = writer.state.blocks["dawdle"]

@@ -58,6 +58,7 @@ class Tracer:
             setattr(disk, name, self._wrapped(getattr(disk, name), getattr(self, f"_{name}")))
         disk.publish = self._wrapped(disk.publish, self._publish)
         disk.remove = self._wrapped(disk.remove, self._remove)
+        disk.link = self._wrapped(disk.link, self._link)
 
     def _wrapped(self, original: Callable[..., Any], traced: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments, **keywords: traced(original, *arguments, **keywords)
@@ -124,6 +125,16 @@ class Tracer:
         answer = original(private, path)
         if answer:
             self._add("name", path=path, file=self._file(os.stat(path)))
+        return answer
+
+    def _link(self, original: Callable[..., Any], source: str, path: str) -> Any:
+        answer = original(source, path)
+        if answer:
+            # what another process has written, and may not have synced
+            with open(path, "rb") as file:
+                data, number = file.read(), self._file(os.fstat(file.fileno()))
+            self._add("name", path=path, file=number)
+            self._add("write", path=path, file=number, data=data)
         return answer
 
     def _remove(self, original: Callable[..., Any], path: str) -> Any:

@@ -74,7 +74,9 @@ def judge_status(status: Mapping[str, Any], ground: Ground) -> list[str]:
     same("liveness", status["liveness"], "ended" if ground.ended else "gone")
     same("seq", status["seq"], max(ground.seqs, default=0))
     same("epoch", status["epoch"], max((record.epoch for record in ground.records), default=0))
-    same("blocks", {**status["blocks"]}, {**Counter(ground.blocks().values())})
+    blocks = ground.blocks().values()
+    acting = ["crashed" if word in ("running", "retrying") and not ground.ended else word for word in blocks]
+    same("blocks", {**status["blocks"]}, {**Counter(acting)})
     elements = ground.elements
     outcomes = Counter(outcome for block in elements.values() for outcome in block.values())
     same("failed", status["progress"]["failed"], outcomes["failed"])

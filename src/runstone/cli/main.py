@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("runstone.cli.status", "Tell how a run stands, as JSON."),
     "list-runs": ("runstone.cli.list_runs", "List the runs in a folder, as JSON."),
     "watch": ("runstone.cli.watch", "Follow a run until it ends, as JSON."),
+    "cancel": ("runstone.cli.cancel", "Stop a run."),
     "show": ("runstone.cli.show", "Show a run to a person."),
     "logs": ("runstone.cli.logs", "Print what the blocks of a run have printed and logged."),
     "output": ("runstone.cli.output", "Print or save an output of a run."),
@@ -65,13 +66,13 @@ def runstone() -> None:
 
 def main() -> None:
     """What the command `runstone` calls."""
-    sys.exit(invoke(sys.argv[1:]))
+    sys.exit(invoke(sys.argv[1:], own_process=True))
 
 
-def invoke(args: list[str]) -> int:
-    """Execute one command and return its exit code."""
+def invoke(args: list[str], *, own_process: bool = False) -> int:
+    """Execute one command and return its exit code. own_process: it is all that this process is for."""
     try:
-        code = runstone.main(args=args, prog_name="runstone", standalone_mode=False)
+        code = runstone.main(args=args, prog_name="runstone", standalone_mode=False, obj=own_process)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code

@@ -17,7 +17,9 @@ from runstone.cli.exits import code_for
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object at the end.")
 @click.option("--progress/--no-progress", default=None, help="Show bars; otherwise where somebody is watching.")
+@click.pass_obj
 def command(
+    own_process: bool,
     pipeline: str,
     pairs: tuple[str, ...],
     params_file: str | None,
@@ -26,7 +28,7 @@ def command(
     as_json: bool,
     progress: bool | None,
 ) -> None:
-    """Execute a pipeline in this process and record the run.
+    """Execute a pipeline and record the run.
 
     Exits 0 if it completed (or ended degraded), 1 if it failed, 2 if it could not be started as asked, 130 after
     Ctrl-C.
@@ -35,12 +37,15 @@ def command(
     from runstone.cli.parameters import read_parameters
     from runstone.cli.printing import print_json
     from runstone.drawing.lettering import showable
+    from runstone.engine import supervise
     from runstone.engine.launch import AUTO, launch
     from runstone.folder.resolve import shown
     from runstone.run import execute
 
     if run_folder == "":
         raise click.UsageError("--run-folder needs the name of a folder")
+    # a process that is for something else must not be forked
+    tell = supervise.fork() if own_process and supervise.can_be_supervised() else None
     found = load_pipeline(pipeline)
     params = read_parameters(found, pairs, params_file)
     launched = launch(
@@ -52,6 +57,8 @@ def command(
         settings={},
         trigger="command",
     )
+    if tell is not None:
+        supervise.tell_of(launched, tell)
     folder = shown(launched.driver.recorder.folder or "")
     click.echo(f"run {launched.info.id[:8]} of {found.name!r}, recorded in {folder}", err=True)
     try:

@@ -18,11 +18,12 @@ from runstone.folder import clock, requests
 
 _LOOK = 0.1
 
-_ENDS = {
+TIMEOUT_ENDS = {
     OnTimeout.TIMED_OUT: RunStatus.TIMED_OUT,
     OnTimeout.FAILED: RunStatus.FAILED,
     OnTimeout.CANCELLED: RunStatus.CANCELLED,
 }
+"""How a run ends that takes too long; after a warning it goes on."""
 
 
 class Cancelling:
@@ -82,7 +83,7 @@ class Cancelling:
                     by="run_timeout",
                     message=f"it took longer than its limit of {limit:g} s",
                     reason=Reason.TIMEOUT,
-                    end_as=_ENDS[self._on_timeout],
+                    end_as=TIMEOUT_ENDS[self._on_timeout],
                 )
 
     def _say(self, now: float) -> None:

@@ -7,8 +7,11 @@ crashes) goes through pipes whose other ends the driver holds; see `engine.worke
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 from runstone.engine import capture, echo, log_relay
@@ -16,6 +19,7 @@ from runstone.engine import capture, echo, log_relay
 if TYPE_CHECKING:
     from logging import Logger, LogRecord
 
+_pipes: list[int] = []
 _LINE_BUFFERED = 1
 """_IOLBF of the C library."""
 
@@ -23,13 +27,14 @@ _LINE_BUFFERED = 1
 def install(stdout: int, stderr: int, echoes: int) -> None:
     """Let everything this process says go to its driver from now on; called once, before any code of a user.
 
-    The three are descriptors handed over by the driver: `WorkerOutput.theirs`. What is recorded, and for which block,
-    is up to `capture.Recording`, entered for each block run.
+    The three are descriptors handed over by the driver: `WorkerOutput.theirs`; they stay open. What is recorded, and
+    for which block, is up to `capture.Recording`, entered for each block run.
     """
     capture.forget()
     for ours, number in ((stdout, 1), (stderr, 2)):
         os.dup2(ours, number)
-        os.close(ours)
+        os.set_inheritable(ours, False)
+    _pipes[:] = stdout, stderr
     os.set_inheritable(echoes, False)
     _write_lines_at_once()
     sys.stdout = echo.echo_stream(echoes, "stdout")
@@ -40,12 +45,37 @@ def install(stdout: int, stderr: int, echoes: int) -> None:
 
     def relay(logger: Logger, record: LogRecord) -> bool:
         # A block that sets up handlers of its own wants those.
-        data = None if logger.hasHandlers() else log_relay.packed(record)
+        data = None if log_relay.has_own_handlers(logger) else log_relay.packed(record)
         if data is not None:
             echo.send(echoes, echo.Kind.RECORD, data)
         return data is not None
 
     capture.stay(unfinished, relay)
+
+
+def settle(seconds: float = 0.05) -> None:
+    """Wait until the driver has read what came out of the descriptors so far, but not longer than this.
+
+    To be called before the element changes that such output is attributed to: two calls of the system, 1 us, if there
+    is none.
+    """
+    deadline = 0.0
+    for pipe in _pipes:
+        while _unread(pipe):
+            now = time.monotonic()
+            deadline = deadline or now + seconds
+            if now >= deadline:
+                return
+            time.sleep(0.0002)
+
+
+def _unread(pipe: int) -> int:
+    try:
+        length = fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0")
+    except OSError:
+        # code that closes what it did not open
+        return 0
+    return int.from_bytes(length, sys.byteorder)
 
 
 def _write_lines_at_once() -> None:

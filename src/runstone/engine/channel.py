@@ -43,10 +43,15 @@ class Learn(ToWorker, frozen=True, kw_only=True):
 
 
 class Compute(ToWorker, frozen=True, kw_only=True):
-    """Compute elements. spent: attempts of an element that are used up already."""
+    """Compute elements.
+
+    spent: attempts of an element that are used up already. told: how many errors of the block are events already, final
+    ones and others.
+    """
 
     elements: list[Range]
     spent: dict[int, int] = {}
+    told: tuple[int, int] = (0, 0)
 
 
 class Call(ToWorker, frozen=True, kw_only=True):

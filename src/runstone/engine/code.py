@@ -25,7 +25,7 @@ from typing import Any
 from runstone.engine import identity_modules as modules
 from runstone.engine.failures import clean
 from runstone.engine.identity_modules import Owner
-from runstone.engine.identity_walk import UNRESOLVED, Walk, digest, scanned, wrapped
+from runstone.engine.identity_walk import UNRESOLVED, Survey, digest, scanned, wrapped
 from runstone.engine.importing import file_of
 
 PARTS_KEPT = 120
@@ -33,25 +33,29 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def parts(
-    function: Callable[..., Any], version: str | None, condition: Callable[..., Any] | None = None
+    function: Callable[..., Any],
+    version: str | None,
+    condition: Callable[..., Any] | None = None,
+    survey: Survey | None = None,
 ) -> dict[str, str]:
-    """The identity of a block's code. version: what its user says stands for all of the function; condition: `when`."""
+    """The identity of a block's code.
+
+    version: what its user says stands for all of the function; condition: its `when`. survey: shared by the blocks of a
+    pipeline, for one look at it.
+    """
     if version is None and condition is None and isinstance(function, FunctionType):
         alone = _alone(function)
         if alone is not None:
             return {"function": alone, "python": PYTHON}
-    walk = Walk()
-    found = walk.parts
-    if version is not None:
-        found["version"] = version
-    else:
-        _walk_function(walk, function)
-    if condition is not None:
-        found["condition"] = walk.told(walk.texts.text, condition)
-    walk.finish()
-    if version is None:
-        found["python"] = PYTHON
-    return _gathered(found)
+    survey = survey or Survey()
+
+    def own() -> dict[str, str]:
+        found = {"version": version} if version is not None else _of_function(survey, function)
+        if condition is not None:
+            found["condition"] = survey.told(lambda value: survey.texts.text(value), condition)
+        return found
+
+    return _gathered(survey.parts(own))
 
 
 def _alone(function: FunctionType) -> str | None:
@@ -62,33 +66,38 @@ def _alone(function: FunctionType) -> str | None:
     return None if found.reaches or found.imports else digest(found.digest)
 
 
-def _walk_function(walk: Walk, function: Any) -> None:
-    """Give the block's own function its parts, unwrapped of what makes no difference to what it computes."""
+def _of_function(survey: Survey, function: Any) -> dict[str, str]:
+    """The parts of the block's own function, unwrapped of what makes no difference to what it computes."""
+
+    def text(value: Any) -> str:
+        return survey.texts.text(value)
+
+    found = {"python": PYTHON}
     bound: list[object] = []
     while True:
         if isinstance(function, functools.partial):
             bound.append((function.args, function.keywords))
             function = function.func
         elif isinstance(function, MethodType):
-            walk.parts["self"] = walk.told(walk.texts.text, function.__self__)
+            found["self"] = survey.told(text, function.__self__)
             function = function.__func__
         elif _is_foreign_wrapper(function):
             if isinstance(function, FunctionType):
-                walk.parts["wrapper"] = walk.told(walk.function_text, function)
+                found["wrapper"] = survey.told(survey.function_text, function)
             function = wrapped(function)
         else:
             break
     if bound:
-        walk.parts["bound"] = walk.told(walk.texts.text, bound)
+        found["bound"] = survey.told(text, bound)
     if not isinstance(function, FunctionType):
         # an object with `__call__`, or a function written in C
-        walk.parts["function"] = walk.told(walk.texts.text, function)
-        return
-    walk.parts["function"] = walk.told(walk.code_text, function)
+        return {**found, "function": survey.told(text, function)}
+    found["function"] = survey.told(survey.code_text, function)
     if function.__defaults__ or function.__kwdefaults__:
-        walk.parts["defaults"] = walk.told(walk.defaults_text, function)
+        found["defaults"] = survey.told(survey.defaults_text, function)
     if function.__closure__:
-        walk.parts["closure"] = walk.told(walk.closure_text, function)
+        found["closure"] = survey.told(survey.closure_text, function)
+    return found
 
 
 def _is_foreign_wrapper(function: Any) -> bool:

@@ -27,18 +27,44 @@ BATCH = 1024
 ERRORS_RECORDED = 1_000
 
 
+class Told:
+    """How many errors of the elements of one block are events already; shared by all who compute them.
+
+    final: of elements that failed for good; others: of attempts that were followed by another.
+    """
+
+    __slots__ = ("final", "others")
+
+    def __init__(self, final: int = 0, others: int = 0) -> None:
+        self.final = final
+        self.others = others
+
+    def has_room(self, *, final: bool) -> bool:
+        """Whether one more may be an event; then it is counted."""
+        if final:
+            self.final += 1
+            return self.final <= ERRORS_RECORDED
+        self.others += 1
+        return self.others <= ERRORS_RECORDED
+
+
 class Collector:
     """What the elements of one block have given so far.
 
     numbers: which elements are computed, in order. cells: what they gave; the computing thread appends here, and
     nothing before the end is ever replaced but a value that could not be stored. bad: the positions in `cells` of
     those that failed.
-    spent: attempts of an element that were used up elsewhere.
+    spent: attempts of an element that were used up elsewhere. told: which errors of the block are events already.
     refused: the first error of a value that could not be stored, for the computing thread to find.
     """
 
     def __init__(
-        self, work: Work, plan: CallPlan, numbers: range | list[int], spent: Mapping[int, int] | None = None
+        self,
+        work: Work,
+        plan: CallPlan,
+        numbers: range | list[int],
+        spent: Mapping[int, int] | None = None,
+        told: Told | None = None,
     ) -> None:
         self.work = work
         self.plan = plan
@@ -47,8 +73,7 @@ class Collector:
         self.cells: list[Any] = []
         self.bad: list[int] = []
         self.retries = 0
-        self.errors = 0
-        self._tried_again = 0
+        self.told = told or Told()
         self._again: tuple[int | None, int] = (None, 1)
         self.refused: NotStorable | None = None
         self._closed = 0
@@ -81,16 +106,14 @@ class Collector:
         """The element that is being computed has failed and gets another attempt."""
         with self._lock:
             self.retries += 1
-        self._tried_again += 1
         number = self.current()
         self._again = number, attempt + 1
-        if self._tried_again <= ERRORS_RECORDED and number is not None:
+        if number is not None and self.told.has_room(final=False):
             raised(self.work, self.plan, error, number, attempt, final=False)
 
     def _failed(self, number: int, error: BaseException, attempt: int, reason: Reason) -> Failed:
         name = self.work.block.name
-        self.errors += 1
-        if self.errors <= ERRORS_RECORDED:
+        if self.told.has_room(final=True):
             found = raised(self.work, self.plan, error, number, attempt, final=True, reason=reason)
         else:
             from runstone.engine.failures import describe

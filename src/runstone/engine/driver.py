@@ -25,7 +25,7 @@ from runstone.engine import executors, inline
 from runstone.engine.cancelling import Cancelling
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
-from runstone.engine.interrupts import Interrupts
+from runstone.engine.interrupts import KEYBOARD, Interrupts, raise_again
 from runstone.engine.record import Recorder
 from runstone.engine.side_by_side import SideBySide
 from runstone.engine.work import BlockEnd, Values, Work
@@ -74,8 +74,8 @@ class Driver:
     def execute(self) -> None:
         """Run all blocks and record the end.
 
-        Raises StorageError or Superseded if the run cannot be recorded any more, and KeyboardInterrupt after it was
-        recorded as cancelled. User code's own exceptions are recorded, not raised.
+        Raises StorageError or Superseded if the run cannot be recorded any more, and KeyboardInterrupt, or SystemExit
+        for SIGTERM, after it was recorded as cancelled. User code's own exceptions are recorded, not raised.
         """
         interrupted: KeyboardInterrupt | None = None
         with Interrupts(self.control), self._cancelling:
@@ -83,7 +83,7 @@ class Driver:
                 try:
                     self._blocks()
                 except KeyboardInterrupt as error:
-                    self.control.cancel(by="keyboard", message="interrupted from the keyboard")
+                    self.control.cancel(by=KEYBOARD, message="interrupted from the keyboard")
                     interrupted = error
                 self._cancelling.close()
                 if self.control.broken is not None:
@@ -101,10 +101,9 @@ class Driver:
                 why = f"the driver stopped at {describe(error, traceback=False).short}"
                 self.recorder.abandon(why, Reason.DRIVER_GONE)
                 raise
-        if interrupted is not None:
+        if interrupted is not None and self.control.requested_by == KEYBOARD:
             raise interrupted
-        if self.control.requested_by == "keyboard":
-            raise KeyboardInterrupt
+        raise_again(self.control)
 
     def _blocks(self) -> None:
         """Execute all blocks that are to be executed; those with an executor of their own beside each other."""

@@ -81,11 +81,11 @@ class Texts:
         full = f"{kind.__module__}.{kind.__qualname__}"
         if full in _BY_REPR:
             return self._bounded(repr(value))
-        if is_idle(value) or isinstance(value, _DESCRIPTORS):
+        if is_idle(value) or is_a(value, _DESCRIPTORS):
             return full
         if full == "re.Pattern":
             return f"re.Pattern({value.pattern!r}, {value.flags})"
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             return f"module {value.__name__}"
         if kind is functools.partial:
             return f"partial({self.text(value.func, depth - 1)}, {self._several(depth, value.args, value.keywords)})"
@@ -116,7 +116,7 @@ class Texts:
 
     def _builtin(self, value: Any, depth: int) -> str:
         bound = value.__self__
-        if bound is None or isinstance(bound, ModuleType):
+        if bound is None or is_a(bound, ModuleType):
             return f"{value.__module__}.{value.__qualname__}"
         return f"{self.text(bound, depth - 1)}.{value.__name__}"
 
@@ -129,10 +129,10 @@ class Texts:
 
     def _instance(self, value: Any, kind: type, full: str, depth: int) -> str:
         enum = sys.modules.get("enum")
-        if enum is not None and isinstance(value, enum.Enum):
+        if enum is not None and is_a(value, enum.Enum):
             return f"{self._refer(kind) or full}.{value.name}"
         pathlib = sys.modules.get("pathlib")
-        if pathlib is not None and isinstance(value, pathlib.PurePath):
+        if pathlib is not None and is_a(value, pathlib.PurePath):
             return f"{full}({str(value)!r})"
         if owner_of_class(kind) is not Owner.PROJECT:
             raise Unresolved
@@ -148,6 +148,11 @@ class Texts:
         self._letters -= letters
         if self._letters < 0:
             raise Unresolved
+
+
+def is_a(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """`isinstance` that asks the value nothing: a proxy may be bound to nothing, and say so by raising."""
+    return issubclass(type(value), kinds)
 
 
 def is_idle(value: Any) -> bool:

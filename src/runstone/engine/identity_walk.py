@@ -1,4 +1,4 @@
-"""A walk from a block's function through all of the project's code that it names, part by part.
+"""Walks from the functions of blocks through all of the project's code that it names, part by part.
 
 Functions and classes of the project get a part each, and so does every constant; an installed package is told by its
 version; the standard library says nothing beyond the version of Python. What is called by a name that cannot be
@@ -8,10 +8,12 @@ followed (an attribute of a parameter, say) is not seen: nothing tells what it w
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import hashlib
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -19,13 +21,14 @@ from typing import Any
 from runstone.engine import identity_modules as modules
 from runstone.engine.identity_bytecode import Import, Scan, scan
 from runstone.engine.identity_modules import Owner
-from runstone.engine.identity_values import Texts, Unresolved, is_idle, owner_of_class
+from runstone.engine.identity_values import Texts, Unresolved, is_a, is_idle, owner_of_class
 
 UNRESOLVED = "?"
 ABSENT = "absent"
 """A module that is imported inside of a function and is not there."""
 
-PARTS_LIMIT = 2_000
+VALUES_LIMIT = 5_000
+"""So many functions, classes and constants are looked at; what lies beyond them is unresolved."""
 
 _NOTHING = object()
 _LEFT_OUT = frozenset(
@@ -55,35 +58,61 @@ def scanned(function: Callable[..., Any], code: CodeType) -> Scan:
     return known[1]
 
 
-class Walk:
-    """Finds the parts of one block. parts: what was found, by names such as `calls:helpers.clean`."""
+class _Part:
+    """A function, a class, a constant or a package that was found. needs: the parts that it names in turn."""
+
+    __slots__ = ("label", "needs", "told")
+
+    def __init__(self, label: str, told: str = UNRESOLVED) -> None:
+        self.label = label
+        self.told = told
+        self.needs: list[_Part] = []
+
+
+class Survey:
+    """Walks from any number of blocks, through what they share only once."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, str] = {}
-        self.texts = Texts(self.refer)
-        self._labels: dict[int, str | None] = {}
+        self._seen: dict[int, tuple[str | None, list[_Part]]] = {}
         self._held: list[Any] = []
-        self._waiting: list[tuple[str, Any]] = []
+        self._constants: dict[tuple[str, int], _Part] = {}
+        self._others: dict[str, _Part] = {}
+        self._waiting: list[tuple[_Part, Any]] = []
+        self._found: list[_Part] = []
+        self.texts = Texts(self.refer)
 
-    def finish(self) -> dict[str, str]:
-        """Follow everything that was named so far."""
+    def parts(self, look: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """What `look` says, and after it all the parts that are named on the way. Several of one name count as one."""
+        with self._finding() as roots:
+            own = look()
         while self._waiting:
-            if len(self._labels) > PARTS_LIMIT:
-                self.parts["more"] = UNRESOLVED
-                break
-            label, value = self._waiting.pop()
-            made = self._class_text if isinstance(value, type) else self.function_text
-            self.parts[label] = self.told(made, value)
-        return self.parts
+            part, value = self._waiting.pop()
+            if len(self._seen) <= VALUES_LIMIT:
+                with self._finding() as part.needs:
+                    part.told = self.told(self._class_text if is_a(value, type) else self.function_text, value)
+        told: dict[str, list[str]] = {}
+        for part in _reached(roots):
+            told.setdefault(part.label, []).append(part.told)
+        return {**own, **{label: _as_one(several) for label, several in told.items()}}
+
+    @contextlib.contextmanager
+    def _finding(self) -> Iterator[list[_Part]]:
+        outer, self._found = self._found, []
+        try:
+            yield self._found
+        finally:
+            self._found = outer
 
     def told(self, text: Callable[[Any], str], value: Any) -> str:
         """The digest of what is said of a value, "?" if nothing certain can be."""
+        self.texts = Texts(self.refer)
         try:
             return digest(text(value))
         except Unresolved:
             return UNRESOLVED
-        except (RecursionError, ValueError):
-            # nested too deep, or a number too long to be written
+        except Exception:
+            # nested too deep, a number too long to be written, or an object that does not want to be looked at: nothing
+            # about the code of a block may keep it from running
             return UNRESOLVED
 
     # functions
@@ -125,12 +154,12 @@ class Walk:
         value = names.get(name, _NOTHING)
         if value is _NOTHING:
             if not hasattr(builtins, name):
-                self.parts[f"name:{modules.shown_name(home)}.{name}"] = UNRESOLVED
+                self._other(f"name:{modules.shown_name(home)}.{name}", UNRESOLVED)
             return None
         if name.startswith("__") and name.endswith("__"):
             return None
         for attribute in (*chain[1:], None):
-            if not isinstance(value, ModuleType):
+            if not is_a(value, ModuleType):
                 break
             if not self._is_project(value):
                 return None
@@ -142,7 +171,7 @@ class Walk:
             home, name = value.__name__, attribute
             value = vars(value).get(attribute, _NOTHING)
             if value is _NOTHING:
-                self.parts[f"name:{modules.shown_name(home)}.{name}"] = UNRESOLVED
+                self._other(f"name:{modules.shown_name(home)}.{name}", UNRESOLVED)
                 return None
         return self._named(name, value, home)
 
@@ -152,14 +181,24 @@ class Walk:
             self._package(module.__name__)
         return who is Owner.PROJECT
 
+    def _other(self, label: str, told: str) -> _Part:
+        """A part that is the same wherever it is met."""
+        part = self._others.get(label)
+        if part is None:
+            part = self._others[label] = _Part(label, told)
+        self._found.append(part)
+        return part
+
     def _package(self, module: str) -> str:
         label = f"package:{module.partition('.')[0]}"
-        if label not in self.parts:
-            self.parts[label] = modules.version_of(module) or UNRESOLVED
+        if label in self._others:
+            self._found.append(self._others[label])
+        else:
+            self._other(label, modules.version_of(module) or UNRESOLVED)
         return label
 
     def _named(self, name: str, value: Any, home: str) -> str | None:
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             self._is_project(value)
             return None
         if is_idle(value):
@@ -168,35 +207,43 @@ class Walk:
         if label is not None:
             return label
         label = f"constant:{modules.shown_name(home)}.{name}"
-        if label not in self.parts:
-            self.parts[label] = self.told(self.texts.text, value)
+        part = self._constants.get((label, id(value)))
+        if part is None:
+            part = self._constants[label, id(value)] = _Part(label)
+            texts = self.texts
+            with self._finding() as part.needs:
+                part.told = self.told(lambda value: self.texts.text(value), value)
+            self.texts = texts
+        self._found.append(part)
         return label
 
     # what has a part of its own
 
     def refer(self, value: Any) -> str | None:
-        """The part of a function or a class, which is walked through later; None for what is neither."""
-        key = id(value)
-        if key in self._labels:
-            return self._labels[key]
-        # what was seen stays alive meanwhile, for another object could get its number
-        self._held.append(value)
-        self._labels[key] = None
-        self._labels[key] = label = self._refer(value)
-        return label
+        """The name of a function or a class, which is looked at later; None for what is neither."""
+        known = self._seen.get(id(value))
+        if known is None:
+            # what was seen stays alive meanwhile, for another object could get its number
+            self._held.append(value)
+            self._seen[id(value)] = (None, [])
+            with self._finding() as found:
+                label = self._refer(value)
+            known = self._seen[id(value)] = (label, found)
+        self._found += known[1]
+        return known[0]
 
     def _refer(self, value: Any) -> str | None:
-        if isinstance(value, type):
+        if is_a(value, type):
             return self._refer_class(value)
-        if isinstance(value, FunctionType):
+        if is_a(value, FunctionType):
             return self._refer_function(value)
-        if isinstance(value, functools.partial | MethodType):
+        if is_a(value, (functools.partial, MethodType)):
             return None
         inner = wrapped(value)
         if inner is not None:
             # lru_cache and blocks: what they wrap is what they are
             return self.refer(inner)
-        if isinstance(value, BuiltinFunctionType):
+        if is_a(value, BuiltinFunctionType):
             return self._refer_builtin(value)
         if owner_of_class(type(value)) is Owner.OURS and isinstance(_held(value).get("blocks"), Mapping):
             # a pipeline
@@ -229,14 +276,10 @@ class Walk:
         return self._package(kind.__module__) if who is Owner.INSTALLED else f"{kind.__module__}.{kind.__qualname__}"
 
     def _wait_for(self, what: str, value: Any) -> str:
-        name = f"{what}:{modules.shown_name(value.__module__ or '')}.{value.__qualname__}"
-        label, count = name, 1
-        while label in self.parts:
-            count += 1
-            label = f"{name}#{count}"
-        self.parts[label] = UNRESOLVED
-        self._waiting.append((label, value))
-        return label
+        part = _Part(f"{what}:{modules.shown_name(value.__module__ or '')}.{value.__qualname__}")
+        self._waiting.append((part, value))
+        self._found.append(part)
+        return part.label
 
     # classes
 
@@ -251,7 +294,7 @@ class Walk:
 
     def _attribute_text(self, value: Any, kind: type) -> str:
         """A method belongs to its class, and has no part of its own. Raises Unresolved."""
-        if isinstance(value, FunctionType) and value.__module__ == kind.__module__ and wrapped(value) is None:
+        if is_a(value, FunctionType) and value.__module__ == kind.__module__ and wrapped(value) is None:
             return self.function_text(value)
         if type(value) in (staticmethod, classmethod):
             return f"{type(value).__name__} {self._attribute_text(value.__func__, kind)}"
@@ -269,41 +312,62 @@ class Walk:
             package = str(names.get("__package__") or "").split(".")
             above = package[: len(package) - wanted.level + 1]
             module = ".".join([*above, *([module] if module else [])])
-        self._module(module, {module})
+        self._module(module)
         for name in wanted.names:
             # it may name a module in a package
             if modules.is_package(module) and modules.file_named(f"{module}.{name}") is not None:
-                self._module(f"{module}.{name}", {module})
+                self._module(f"{module}.{name}")
 
-    def _module(self, name: str, seen: set[str]) -> None:
+    def _module(self, name: str) -> None:
         label = f"module:{modules.shown_name(name)}"
-        if label in self.parts or len(self.parts) > PARTS_LIMIT:
+        if label in self._others:
+            self._found.append(self._others[label])
             return
         path = modules.file_named(name)
         if path is None:
             if not modules.is_known(name):
-                self.parts[label] = ABSENT
+                self._other(label, ABSENT)
             return
         who = modules.owner(name, path)
         if who is Owner.INSTALLED:
             self._package(name)
         if who is not Owner.PROJECT:
             return
+        part = self._other(label, UNRESOLVED)
         code = modules.code_in(path)
         if code is None:
-            self.parts[label] = UNRESOLVED
             return
         found = scan(code)
-        self.parts[label] = found.digest
+        part.told = found.digest
         package = name if modules.is_package(name) else name.rpartition(".")[0]
-        for each in found.imports:
-            self._import(each, {"__package__": package})
+        with self._finding() as part.needs:
+            for each in found.imports:
+                self._import(each, {"__package__": package})
+
+
+def _reached(roots: list[_Part]) -> Iterator[_Part]:
+    """All parts that these lead to, those first that are named first."""
+    seen: set[int] = set()
+    waiting = deque(roots)
+    while waiting:
+        part = waiting.popleft()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            waiting.extend(part.needs)
+
+
+def _as_one(several: list[str]) -> str:
+    """What several parts of one name come to; their order counts, for two of them may have changed places."""
+    if UNRESOLVED in several:
+        return UNRESOLVED
+    return several[0] if len(several) == 1 else digest(" ".join(several))
 
 
 def wrapped(value: Any) -> Any:
     """The function that a wrapper says it wraps, None if it is none. No code of the value's own is asked."""
     inner = _held(value).get("__wrapped__")
-    return inner if callable(inner) and inner is not value else None
+    return inner if inner is not value and callable(inner) else None
 
 
 def _held(value: Any) -> Mapping[str, Any]:
@@ -336,6 +400,6 @@ def _attributes(kind: type) -> Iterator[tuple[str, Any]]:
     for name, value in vars(kind).items():
         if name in _LEFT_OUT or name.startswith("_abc_"):
             continue
-        if isinstance(members, Mapping) and (name in members or not isinstance(value, FunctionType | property)):
+        if isinstance(members, Mapping) and (name in members or not is_a(value, (FunctionType, property))):
             continue
         yield name, value

@@ -90,6 +90,12 @@ class MemoryRecorder:
                 retries=ended.retries,
             )
             fold.apply(self.state, chunk)
+            if ended.bad:
+                # they have failed, or were not called: nobody sends cells for them from elsewhere
+                which = list(numbers(ended.ranges))
+                for name in ended.outputs:
+                    kept = self._cells.setdefault(name, {})
+                    kept.update((which[position], ended.cells[position]) for position in ended.bad)
 
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
         return {name: ev.StoredValue(value=None, type=type_name(value)) for name, value in values.items()}
@@ -110,7 +116,7 @@ class MemoryRecorder:
             self._cells[name] = {0: decode_small(stored.value, trust=True)}
 
     def made(self, output: str, count: int | None) -> Any:
-        cells = self._cells.pop(output)
+        cells = self._cells.pop(output, {})
         return cells[0] if count is None else [cells[number] for number in range(count)]
 
     def close_block(self, block: str) -> None:

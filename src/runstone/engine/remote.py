@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from runstone.core.ranges import Range
-from runstone.engine.channel import Buffer, Said
+from runstone.engine.channel import Buffer, Compute, Said
 from runstone.engine.worker import PortableRun
 
 Answer = list[tuple[bytes, bytes]]
@@ -19,13 +18,14 @@ Answer = list[tuple[bytes, bytes]]
 _KEPT = 4
 _known: OrderedDict[bytes, PortableRun] = OrderedDict()
 _lock = threading.Lock()
+_decode = msgspec.json.Decoder(Compute).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def compute(packed: bytes, path: list[str], elements: list[Range], spent: dict[int, int]) -> Answer:
-    """Compute elements of a block run."""
+def compute(packed: bytes, path: list[str], asked: bytes) -> Answer:
+    """Compute elements of a block run. asked: a `Compute`, as JSON."""
     said = _Said()
-    _run(packed, path).compute(said, elements, spent)
+    _run(packed, path).compute(said, _decode(asked))
     return said.answer
 
 

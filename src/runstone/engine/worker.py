@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from runstone.core.calls import CallPlan
-from runstone.core.ranges import Range, numbers
+from runstone.core.ranges import numbers
 from runstone.engine import context, inline, resources
 from runstone.engine.board import Board
 from runstone.engine.channel import Asked, Called, Channel, Compute, Computed, Forget, Learn, Refused
-from runstone.engine.collect import Collector
+from runstone.engine.collect import Collector, Told
 from runstone.engine.compute import compute
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
@@ -62,7 +62,7 @@ class Worker:
             self._received.pop(message.task, None)
             self._runs.pop(message.task, None)
         elif isinstance(message, Compute):
-            self._run(message.task).compute(self._channel, message.elements, message.spent)
+            self._run(message.task).compute(self._channel, message)
         else:
             self._run(message.task).call(self._channel, message.attempt)
 
@@ -121,13 +121,14 @@ class PortableRun:
             pulse.leave(recorder.heart)
             recorder.ticks.clear()
 
-    def compute(self, says: Says, elements: list[Range], spent: dict[int, int]) -> None:
-        """Compute these elements and say what they give."""
+    def compute(self, says: Says, asked: Compute) -> None:
+        """Compute elements and say what they give."""
         work = self._work(says)
         if self._plan is None:
             self._plan = inline.plan_of(work)
-        asked = range(*elements[0]) if len(elements) == 1 else list(numbers(elements))
-        collector = Collector(work, self._plan, asked, spent)
+        elements = asked.elements
+        which = range(*elements[0]) if len(elements) == 1 else list(numbers(elements))
+        collector = Collector(work, self._plan, which, asked.spent, Told(*asked.told))
         begun, cpu = time.perf_counter(), time.process_time()
         place = context.Place(work.recorder, work.block.name, collector.current, collector.attempt)
         before = context.enter(place)

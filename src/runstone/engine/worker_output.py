@@ -15,8 +15,8 @@ from runstone.engine.spoken import overwritten, pieces, settled
 from runstone.folder.logs import MESSAGE_LIMIT, STREAM_LEVELS
 
 _PIECE = 64 * 1024
-_PATIENCE = 64
-"""How many pieces are taken from one pipe at a time, so that one worker's output does not keep out the others'."""
+_ROUNDS = 16
+"""How many pieces are taken from each pipe at a time, so that one worker's output does not keep out the others'."""
 
 
 class Lines:
@@ -80,20 +80,19 @@ class Lines:
 class WorkerOutput:
     """The pipes of one worker.
 
-    theirs: the descriptors for `capture_fd.install` in the worker, to be closed here by `handed_over`. pid: of the
-    worker, once it is known. who: tells for whom the worker computes at the moment, None if for nobody.
+    theirs: the descriptors for `capture_fd.install` in the worker, to be closed here by `handed_over`.
+    who: tells for whom the worker computes at the moment, None if for nobody. pid: tells that of the worker.
     Not for several threads. Never raises for what a worker does or a terminal refuses.
     """
 
-    def __init__(self, who: Callable[[], Speaker | None]) -> None:
-        self.pid = 0
+    def __init__(self, who: Callable[[], Speaker | None], pid: Callable[[], int]) -> None:
         self._who = who
         self.theirs: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._frames = Frames()
         self._record = b""
-        self._raw = {name: Lines(name, self._known_pid) for name in streams.NAMES}
-        self._begun = {name: Lines(name, self._known_pid) for name in streams.NAMES}
+        self._raw = {name: Lines(name, pid) for name in streams.NAMES}
+        self._begun = {name: Lines(name, pid) for name in streams.NAMES}
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {
             (source, name): decoder("backslashreplace") for source in ("raw", "echo") for name in streams.NAMES
@@ -103,9 +102,6 @@ class WorkerOutput:
             os.set_blocking(ours, False)
             self._selector.register(ours, selectors.EVENT_READ, kind)
             self.theirs += (theirs,)
-
-    def _known_pid(self) -> int:
-        return self.pid
 
     def handed_over(self) -> None:
         """The worker has its descriptors: close them here, or their end is never seen."""
@@ -120,9 +116,18 @@ class WorkerOutput:
 
     def read_ready(self) -> bool:
         """Take what is there, without waiting; False once the worker, and whoever holds its outputs, is gone."""
-        for key, _ in self._selector.select(0):
-            self._take(key.fd, key.data)
+        for _ in range(_ROUNDS):
+            ready = self._selector.select(0)
+            if not ready:
+                break
+            for key, _ in ready:
+                self._take(key.fd, key.data)
         return bool(self._selector.get_map())
+
+    def end_lines(self) -> None:
+        """The worker has done what it was asked for: keep lines that were not ended, before `who` tells another."""
+        for lines in self._raw.values():
+            lines.finish()
 
     def finish(self) -> None:
         """The worker is dead: take what is left, keep lines that were not ended, and close the pipes."""
@@ -144,25 +149,25 @@ class WorkerOutput:
         os.close(descriptor)
 
     def _take(self, descriptor: int, kind: str) -> None:
-        for _ in range(_PATIENCE):
-            try:
-                data = os.read(descriptor, _PIECE)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._close(descriptor)
-                return
-            if kind == "echo":
-                for frame, payload in self._frames.feed(data):
-                    self._echoed(frame, payload)
-            else:
-                text = self._decoders["raw", kind].decode(data)
-                self._raw[kind].take(text, self._who())
-                _show(kind, text)
+        # Asked between knowing that there is something and taking it: a worker that has called `settle` waits then.
+        speaker = self._who()
+        try:
+            data = os.read(descriptor, _PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(descriptor)
+        elif kind == "echo":
+            for frame, payload in self._frames.feed(data):
+                self._echoed(frame, payload, speaker)
+        else:
+            text = self._decoders["raw", kind].decode(data)
+            self._raw[kind].take(text, speaker)
+            _show(kind, text)
 
-    def _echoed(self, kind: Kind, payload: bytes) -> None:
+    def _echoed(self, kind: Kind, payload: bytes, speaker: Speaker | None) -> None:
         if kind in (Kind.RECORD_PART, Kind.RECORD):
             self._record += payload
             if kind is Kind.RECORD:
@@ -175,7 +180,7 @@ class WorkerOutput:
             self._begun[name].forget()
             return
         text = self._decoders["echo", name].decode(payload)
-        self._begun[name].follow(text, self._who())
+        self._begun[name].follow(text, speaker)
         _show(name, text)
 
 

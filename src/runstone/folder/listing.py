@@ -46,10 +46,11 @@ def list_runs(folder: str, max_runs: int | None = None, statuses: Collection[str
     """
     entries, scanned, error = _scan(folder)
     count = max_runs if max_runs is not None and max_runs > 0 else len(entries)
-    runs: dict[str, dict[str, Any]] = {}
+    looked: dict[str, dict[str, Any]] = {}
     while True:
-        names = _newest(folder, entries, count, statuses)
-        runs = {name: runs.get(name) or observe.status(os.path.join(folder, name)) for name in names}
+        names = _newest(folder, entries, count, statuses, looked)
+        runs = {name: looked.get(name) or observe.status(os.path.join(folder, name)) for name in names}
+        looked.update(runs)
         # a folder with a status.json of something else, or of an end that its journal does not confirm
         unwanted = {name for name, run in runs.items() if not _is_wanted(run["status"], statuses)}
         if not unwanted:
@@ -118,15 +119,24 @@ def _modified(path: str) -> float | None:
     return newest
 
 
-def _newest(folder: str, entries: list[tuple[str, float]], count: int, statuses: Collection[str]) -> list[str]:
-    """The `count` newest, in order; what cannot be one of them by the times of its files is not opened."""
+def _newest(
+    folder: str,
+    entries: list[tuple[str, float]],
+    count: int,
+    statuses: Collection[str],
+    looked: dict[str, dict[str, Any]],
+) -> list[str]:
+    """The `count` newest, in order; what cannot be one of them by the times of its files is not opened.
+
+    looked: the status objects of runs that had to be read for this; more are added.
+    """
     entries.sort(key=lambda entry: entry[1], reverse=True)
     best: list[float] = []
     found: list[tuple[float, str]] = []
     for name, modified in entries:
         if len(best) == count and modified + _SLACK_SECONDS < best[0]:
             break
-        activity, status = _activity(os.path.join(folder, name), modified)
+        activity, status = _activity(folder, name, modified, looked)
         if statuses and status not in statuses:
             continue
         found.append((-activity, name))
@@ -138,15 +148,19 @@ def _newest(folder: str, entries: list[tuple[str, float]], count: int, statuses:
     return [name for _, name in found[:count]]
 
 
-def _activity(path: str, modified: float) -> tuple[float, str]:
+def _activity(folder: str, name: str, modified: float, looked: dict[str, dict[str, Any]]) -> tuple[float, str]:
     """When a run recorded something for the last time, and how it stands.
 
     Where nothing can be read, the time is that of its files.
     """
-    ended = _ended(path)
-    if ended is not None:
-        return ended
-    status = observe.status(path)
+    path = os.path.join(folder, name)
+    if name not in looked:
+        ended = _ended(path)
+        if ended is not None:
+            return ended
+        looked[name] = observe.status(path)
+        looked[name].pop("outputs", None)
+    status = looked[name]
     return clock.seconds(status.get("updated_at")) or modified, status["status"]
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -62,7 +62,7 @@ class LogWriter:
     """Adds lines to the logs of one epoch of one run, from any thread and any process.
 
     driver: the pid of the driver; lines of other processes tell theirs. on_refused: called with the reason, once, when
-    the disk takes no more; it is tried again about once a second.
+    the disk takes no more; it is tried again about once a second. Pickled, it goes on in another process without that.
     """
 
     def __init__(
@@ -78,6 +78,9 @@ class LogWriter:
         self._refused_at: float | None = None
         self._lost = 0
         self._told = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _in_another_process, (self.folder, self.epoch, self.driver)
 
     def add(
         self,
@@ -166,6 +169,10 @@ class LogWriter:
         with self._lock:
             while self._descriptors:
                 disk.close(self._descriptors.popitem()[1])
+
+
+def _in_another_process(folder: str, epoch: int, driver: int) -> LogWriter:
+    return LogWriter(folder, epoch, driver=driver)
 
 
 def encode(line: LogLine) -> bytes:

@@ -41,6 +41,8 @@ def prepare(work: Work, values: Values) -> BlockEnd | Prepared:
 
     Raises FolderError and KeyboardInterrupt.
     """
+    # whoever computes it reads in the folder what blocks before it have made
+    work.recorder.flush()
     refusal = inline.condition(work)
     if refusal is not None:
         return refusal

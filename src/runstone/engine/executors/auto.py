@@ -72,6 +72,7 @@ class Auto:
         work = self._work
         limit = work.settings.max_parallel or pool.cores()
         job = ElementsJob(work, self._plan, here.rest(), found.data, paths(), limit)
+        job.told = here.told
         pool.shared().execute(job)
         if work.control.stopping and not job.finished:
             work.control.receipts += job.receipts

@@ -91,6 +91,7 @@ class _Call:
         while True:
             work.recorder.event(ev.BlockStarted, block=work.block.name, attempt=attempt)
             work.recorder.flush()
+            context.enter(context.Place(work.recorder, work.block.name, lambda: None, lambda: attempt))  # noqa: B023  # which it is then
             try:
                 result = await _limited(work, work.block.function(*arguments, **keywords))
             except asyncio.CancelledError:
@@ -178,7 +179,8 @@ class _Elements:
                 if attempt > retries.count or not retries.allows(error):
                     self._fail(number, error, attempt)
                     return
-                raised(work, plan, error, number, attempt, final=False)
+                if self._collector.told.has_room(final=False):
+                    raised(work, plan, error, number, attempt, final=False)
                 self._collector.retries += 1
             else:
                 self._numbers.append(number)

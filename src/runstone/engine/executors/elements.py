@@ -6,6 +6,7 @@ import random
 import time
 
 from runstone.core.calls import CallPlan
+from runstone.core.events import ErrorRaised
 from runstone.core.failed import Failed
 from runstone.core.ranges import Range, add_range, to_ranges
 from runstone.core.reasons import Reason
@@ -13,6 +14,7 @@ from runstone.core.settings import OnError
 from runstone.core.statuses import BlockStatus
 from runstone.engine.board import Board
 from runstone.engine.channel import Call, Compute, Computed, Ended, Happened, Said
+from runstone.engine.collect import Told
 from runstone.engine.errors import raised
 from runstone.engine.executors.assignments import Assignments, Numbers
 from runstone.engine.executors.deaths import error_of, may_try_again
@@ -29,7 +31,7 @@ class ElementsJob(Job):
     """Hands elements to workers, in parts; a worker that dies costs the element it was on one attempt.
 
     failure: in one line, the first error of an element, and error: that exception, as far as it could be sent. status:
-    of the block if that is not for its counts to say.
+    of the block if that is not for its counts to say. told: which errors are events already.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ElementsJob(Job):
         self._tolerated = work.settings.on_error is OnError.CONTINUE
         self._limit = Limit(work)
         self._vain = 0
+        self.told = Told()
 
     @property
     def finished(self) -> bool:
@@ -72,9 +75,14 @@ class ElementsJob(Job):
         self._given[worker] = part
         self._recorded[worker] = []
         spent = {number: self._spent[number] for number in part if number in self._spent} if self._spent else {}
-        return Compute(task=self.task, elements=_ranges(part), spent=spent)
+        told = (self.told.final, self.told.others)
+        return Compute(task=self.task, elements=_ranges(part), spent=spent, told=told)
 
     def take_record(self, worker: int, message: Happened | Ended, payload: memoryview) -> None:
+        event = message.event if isinstance(message, Happened) else None
+        # several workers may have found room for it
+        if isinstance(event, ErrorRaised) and not self.told.has_room(final=event.final):
+            return
         super().take_record(worker, message, payload)
         if isinstance(message, Ended):
             # not computed again if the worker dies now

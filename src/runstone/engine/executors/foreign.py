@@ -23,6 +23,7 @@ from runstone.engine.executors.processes import OnWorkers
 from runstone.engine.work import BlockEnd, Values, Work
 
 _decode = msgspec.json.Decoder(Said).decode
+_encode = msgspec.json.Encoder().encode
 _LOOK = 0.05
 _AT_ONCE = 16
 _NOT_PORTABLE = (pickle.PickleError, ImportError, AttributeError, TypeError)
@@ -105,7 +106,7 @@ class _Submitter:
         data, path = self._job.packed, self._job.learn.path
         try:
             if isinstance(message, Compute):
-                future = self._executor.submit(remote.compute, data, path, message.elements, message.spent)
+                future = self._executor.submit(remote.compute, data, path, _encode(message))
             else:
                 future = self._executor.submit(remote.call, data, path, message.attempt)
         except futures.BrokenExecutor as error:

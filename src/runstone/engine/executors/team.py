@@ -9,7 +9,7 @@ from typing import Any
 from runstone.core.failed import Failed
 from runstone.core.settings import OnError
 from runstone.engine import context, mapped
-from runstone.engine.collect import Collector
+from runstone.engine.collect import Collector, Told
 from runstone.engine.compute import compute
 from runstone.engine.executors.assignments import Assignments
 from runstone.engine.failures import describe
@@ -17,10 +17,14 @@ from runstone.engine.work import BlockEnd, Work
 
 
 class Team:
-    """Threads that compute the elements of one block. error: the first one of an element."""
+    """Threads that compute the elements of one block.
+
+    error: the first one of an element. told: which errors are events already.
+    """
 
     def __init__(self, work: Work, portion: mapped.Portion, size: int) -> None:
         self.error: BaseException | None = None
+        self.told = Told()
         self._work = work
         self._portion = portion
         self._size = max(1, min(size, len(portion.numbers)))
@@ -96,7 +100,7 @@ class Team:
 
     def _compute(self, part: range | list[int]) -> None:
         work, plan = self._work, self._portion.plan
-        collector = Collector(work, plan, part)
+        collector = Collector(work, plan, part, told=self.told)
         begun = time.perf_counter()
         before = context.enter(context.Place(work.recorder, work.block.name, collector.current, collector.attempt))
         work.recorder.ticks.append(collector.tick)

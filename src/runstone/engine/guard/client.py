@@ -43,15 +43,24 @@ class Guard:
     thread of the process that made it.
 
     preload: modules that the guard imports once for all workers; without effect those that cannot be imported.
+    pid: the guard's. token: the mark of all processes under it; should this process and the guard be killed in one
+    moment, `trees.end_marked` ends by it what their workers had started.
     """
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
-        self._token = os.urandom(12).hex()
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.token = os.urandom(12).hex()
+        # for a process that has no descriptor left when it must look for what a dead guard has left behind
+        self._spare: tuple[int, ...] = os.pipe2(os.O_CLOEXEC)
         try:
-            self.pid = start.start(self._control, theirs, self._token, preload)
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            self._give_spare()
+            raise
+        try:
+            self.pid = start.start(self._control, theirs, self.token, preload)
         except BaseException:
             self._control.close()
+            self._give_spare()
             raise
         finally:
             theirs.close()
@@ -74,7 +83,9 @@ class Guard:
     def look_at(self) -> float | None:
         """When to call `poll` even if there is nothing to read, by time.monotonic(): a guard that was stopped says
         nothing, and is then replaced by this process. None: no need."""
-        return min(self._overdue_at.values(), default=None)
+        if self._is_over:
+            return None
+        return time.monotonic() if self._is_silent else min(self._overdue_at.values(), default=None)
 
     def spawn(self, main: str, label: str, *, extra_fds: Sequence[int] = ()) -> Child:
         """Fork a worker that calls `main`, "module:function", as `function(channel, *extra_fds)`.
@@ -123,6 +134,7 @@ class Guard:
         was dead before; `Ended` with an unfinished receipt if 5 s of SIGKILL were in vain.
         """
         self._send(wire.End(number=child.number, grace=grace, reason=reason), [])
+        self._children[child.number] = child
         overdue_at = time.monotonic() + grace + 2 * PATIENCE
         self._overdue_at[child.number] = min(overdue_at, self._overdue_at.get(child.number, overdue_at))
 
@@ -160,6 +172,7 @@ class Guard:
                 self._wait_for_guard()
         self._is_over = True
         self._control.close()
+        self._give_spare()
 
     def _heard(self, message: wire.Started | wire.Dead | wire.Finished) -> list[Change]:
         child = self._children[message.number]
@@ -168,7 +181,10 @@ class Guard:
             return []
         if isinstance(message, wire.Finished):
             self._overdue_at.pop(message.number, None)
+            self._children.pop(message.number, None)
             return [Ended(child=child, receipt=message.receipt)]
+        if message.number not in self._overdue_at:
+            del self._children[message.number]
         return [
             Died(
                 child=child,
@@ -206,14 +222,19 @@ class Guard:
 
     def _replace_guard(self, reason: str) -> Receipt:
         """Do what the guard would do: kill everything that it or its workers have started."""
+        self._give_spare()
         if self._process is not None:
             processes.send(self._process, signal.SIGKILL)
         # not waited for before, so that its pid, which names the session, stays its own
-        receipt = trees.end_marked(self._token, session=self.pid, reason=reason)
+        receipt = trees.end_marked(self.token, session=self.pid, reason=reason)
         self._wait_for_guard()
         self._overdue_at.clear()
         self._is_over = True
         return receipt
+
+    def _give_spare(self) -> None:
+        spare, self._spare = self._spare, ()
+        wire.close([*spare])
 
     def _wait_for_guard(self) -> None:
         try:

@@ -39,8 +39,9 @@ class _Counter(NamedTuple):
 class KillCounter:
     """Tells of a process that died by a SIGKILL of unknown origin whether memory was the reason.
 
-    Call `look` now and then: a kill counts only if the counter has risen since. Each rise explains one death. Where
-    the process's control group counts its kills that is exact; elsewhere it is the counter of the whole machine.
+    Call `look` now and then: a kill counts only if the counter has risen since the look before the last one, for a
+    large process takes a while to die. Each rise explains one death. Where the control group of this process counts
+    its kills those are taken; elsewhere those of the whole machine.
 
     proc: for tests, a /proc written by hand.
     """
@@ -50,22 +51,18 @@ class KillCounter:
         machine = _Counter(proc / "vmstat", "oom_kill", [], "oom_kill of /proc/vmstat, which counts the whole machine")
         counters = [*_group_counters(proc), machine]
         self._counter = next((counter for counter in counters if counter.read() is not None), None)
-        self._seen = self._read()
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether only kills in this control group are counted."""
-        return self._counter is not None and bool(self._counter.limits)
+        self._before = self._last = self._read()
 
     def look(self) -> None:
-        """What was counted until now has nothing to do with deaths to come."""
-        self._seen = self._read()
+        """What was counted before the last look has nothing to do with deaths to come."""
+        self._before, self._last = self._last, self._read()
 
     def explain(self, peak: int) -> OutOfMemory | None:
         """Why a process died whose peak was that many bytes, if it was for lack of memory."""
-        if self._counter is None or self._read() <= self._seen:
+        if self._counter is None or self._read() <= self._before:
             return None
-        self._seen += 1
+        self._before += 1
+        self._last = max(self._last, self._before)
         return OutOfMemory(peak=peak, limit=self._counter.limit(self._proc), known_by=self._counter.known_by)
 
     def _read(self) -> int:

@@ -7,8 +7,6 @@ kernel kills its workers, and the driver looks for the rest by their mark.
 
 from __future__ import annotations
 
-import gc
-import importlib
 import os
 import resource
 import select
@@ -17,17 +15,17 @@ import socket
 import sys
 import time
 
-from runstone.engine.guard import endings, kernel, processes, trees, wire
+from runstone.engine.guard import endings, processes, trees, wire
 from runstone.engine.guard.memory import KillCounter
 from runstone.engine.guard.worker import Job
 from runstone.folder import clock
 
 # Seconds between SIGTERM and SIGKILL when the driver is dead.
 LAST_GRACE = 0.3
-# How long a death is kept back, in seconds, because what the worker had started still lives.
+# How long news are kept back, in seconds, because something that a dead worker had started still lives.
 MOST_DELAY = 1.0
-# Seconds between looks at a counter that other people's processes raise too.
-LOOK_EVERY = 2.0
+# Seconds between looks at the counter of kills for lack of memory.
+LOOK_EVERY = 10.0
 # Stands among the numbers of workers for all of them.
 EVERYBODY = -1
 
@@ -48,7 +46,7 @@ class GuardProcess:
         self._workers: dict[int, _Worker] = {}
         self._endings: dict[int, endings.Ending] = {}
         self._leftovers: endings.Ending | None = None
-        self._kept_back: list[tuple[float, wire.Dead]] = []
+        self._kept_back: list[tuple[float, wire.Dead | wire.Finished]] = []
         self._outbox: list[bytes] = []
         self._leaving = False
         self._driver_is_dead = False
@@ -93,20 +91,20 @@ class GuardProcess:
     def _advance(self) -> float | None:
         """Do what is due; returns after how many seconds something will be, None if only news can bring it."""
         self._reap()
-        pauses = self._clear_leftovers()
+        pauses = []
         for number, ending in list(self._endings.items()):
             pause = ending.step()
-            # the kernel keeps no secret: a worker that the ending saw dead can be waited for
-            self._reap()
-            if pause is None:
-                del self._endings[number]
-                self._tell_deaths(number)
-                if number != EVERYBODY:
-                    self._tell(wire.Finished(number=number, receipt=ending.receipt()))
-            else:
+            if pause is not None:
                 pauses.append(pause)
-        self._tell_deaths()
-        if self._workers and not self._counter.is_exact:
+                continue
+            # its death comes before its ending
+            self._reap()
+            del self._endings[number]
+            if number != EVERYBODY:
+                self._keep_back(wire.Finished(number=number, receipt=ending.receipt()))
+        pauses += self._clear_leftovers()
+        self._tell_what_is_true()
+        if self._workers:
             if time.monotonic() - self._looked_at > LOOK_EVERY:
                 self._counter.look()
                 self._looked_at = time.monotonic()
@@ -130,10 +128,7 @@ class GuardProcess:
             return None
         message = wire.received_by_guard(packet)
         if isinstance(message, wire.Spawn):
-            job = self._spawn(message, descriptors, lost)
-            if job is not None:
-                return job
-            wire.close(descriptors)
+            return self._spawn(message, descriptors, lost)
         elif isinstance(message, wire.End):
             self._end(message)
         else:
@@ -144,6 +139,7 @@ class GuardProcess:
         """Fork; in the worker, what it is to do."""
         _accept_surroundings(order)
         if lost:
+            wire.close(descriptors)
             self._refuse(order, "the guard has no file descriptor left")
             return None
         guard = os.getpid()
@@ -152,6 +148,7 @@ class GuardProcess:
         try:
             pid = os.fork()
         except OSError as error:
+            wire.close(descriptors)
             self._refuse(order, f"a process could not be forked: {error.strerror}")
             return None
         finally:
@@ -160,6 +157,7 @@ class GuardProcess:
         if pid == 0:
             self._forget()
             return Job(order, descriptors, guard)
+        wire.close(descriptors)
         process = processes.look(pid)
         assert process is not None, "nobody else waits for the guard's children"
         self._workers[pid] = _Worker(order.number, order.label, process)
@@ -217,7 +215,7 @@ class GuardProcess:
                 return
             worker = self._workers.pop(pid, None)
             if worker is not None:
-                self._kept_back.append((time.monotonic(), self._obituary(worker, status, usage)))
+                self._keep_back(self._obituary(worker, status, usage))
 
     def _obituary(self, worker: _Worker, status: int, usage: resource.struct_rusage) -> wire.Dead:
         code = os.waitstatus_to_exitcode(status)
@@ -251,7 +249,6 @@ class GuardProcess:
         if self._leftovers is None:
             return []
         pause = self._leftovers.step()
-        self._reap()
         if pause is None:
             self._leftovers = None
             return []
@@ -259,15 +256,17 @@ class GuardProcess:
 
     # --- what the driver is told
 
-    def _tell_deaths(self, number: int | None = None) -> None:
-        """Tell of that worker's death; without a number, of all that nothing is left of, or that wait for too long."""
+    def _keep_back(self, news: wire.Dead | wire.Finished) -> None:
+        self._kept_back.append((time.monotonic(), news))
+
+    def _tell_what_is_true(self) -> None:
+        """Tell of deaths and endings that nothing is left of, or that have waited for too long."""
         now = time.monotonic()
         for entry in list(self._kept_back):
-            since, death = entry
-            is_clear = death.number not in self._endings and (self._leftovers is None or now - since > MOST_DELAY)
-            if death.number == number or (number is None and is_clear):
+            since, news = entry
+            if news.number not in self._endings and (self._leftovers is None or now - since > MOST_DELAY):
                 self._kept_back.remove(entry)
-                self._tell(death)
+                self._tell(news)
 
     def _tell(self, message: wire.Started | wire.Dead | wire.Finished) -> None:
         self._outbox.append(wire.pack(message))
@@ -311,58 +310,3 @@ def _accept_surroundings(order: wire.Spawn) -> None:
         sys.path[:] = order.path
     if order.arguments is not None:
         sys.argv[:] = order.arguments
-
-
-def _import(names: list[str], driver: int) -> None:
-    """Import what workers will need. What cannot be imported here is the affair of the worker that needs it."""
-
-    def look(*_: object) -> None:
-        if os.getppid() != driver:
-            os._exit(0)
-
-    # imports may take long, and nobody listens to the driver meanwhile
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception:
-            continue
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-
-def main(descriptor: int, driver: int, token: str, preload: list[str]) -> None:
-    """Be the guard of a process; returns in workers, when they have done their job."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    for name in [name for name in vars(sys.modules["__main__"]) if not name.startswith("__")]:
-        # functions from the driver's __main__ bring what they need; ours must not answer in its place
-        delattr(sys.modules["__main__"], name)
-    _close_inherited(descriptor)
-    kernel.adopt_orphans()
-    kernel.set_name("runstone-guard")
-    _import(preload, driver)
-    gc.collect()
-    gc.disable()
-    gc.freeze()
-    guard = GuardProcess(socket.socket(fileno=descriptor), driver)
-    job = guard.serve()
-    if job is not None:
-        job()
-        return
-    if os.getppid() != driver:
-        trees.end_marked(token, session=os.getpid(), reason="the driver has ended")
-    os._exit(0)
-
-
-def _close_inherited(kept: int) -> None:
-    """Let go of what the driver had open for its children."""
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
-        if number > 2 and number != kept:
-            try:
-                os.close(number)
-            except OSError:
-                # the one the list was read from
-                pass

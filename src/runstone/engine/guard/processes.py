@@ -28,11 +28,11 @@ class Process(NamedTuple):
 
 
 def look(pid: int) -> Process | None:
-    """A process as it is now, None if there is none."""
+    """A process as it is now, None if there is none. Raises OSError where that cannot be told, lacking descriptors."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             content = file.read(4096)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # the name in parentheses may hold anything, so count the fields from its end
     fields = content[content.rfind(b")") + 2 :].split()
@@ -67,7 +67,7 @@ def children(pid: int) -> list[int]:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 found += map(int, file.read().split())
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         pass
     return found
 

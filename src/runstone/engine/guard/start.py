@@ -16,8 +16,9 @@ from runstone.errors import RunstoneError
 # The only descriptor besides 0, 1 and 2 that the guard is given.
 _CONTROL = 3
 _PROGRAM = (
-    f"import os, sys, marshal; sys.path[:], sys.argv[:], given = marshal.loads(os.read({_CONTROL}, 1 << 20)); "
-    "from runstone.engine.guard.process import main; main(*given)"
+    "import gc, os, sys, marshal; gc.disable(); "
+    f"sys.path[:], sys.argv[:], given = marshal.loads(os.read({_CONTROL}, 1 << 20)); "
+    "from runstone.engine.guard.entry import main; main(*given)"
 )
 
 

@@ -92,5 +92,5 @@ def _find_errors(
             continue
         if snapshot is not None:
             in_full = snapshot.called and allowance.tell()
-            told = snapshots.tell(whole_file(folder, name)) if in_full else None
+            told = snapshots.tell(whole_file(folder, name, snapshots.LARGEST)) if in_full else None
             stored.count(number, told or snapshot, in_full=in_full)

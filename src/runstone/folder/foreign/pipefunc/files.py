@@ -7,8 +7,6 @@ import os
 from runstone.errors import FolderError
 from runstone.folder.look import Look, read_at
 
-MOST_BYTES = 16 * 1024 * 1024
-
 
 def ends_whole(look: Look, path: str, size: int) -> bool:
     """Whether a value was written to its end: a pickle stops with a dot, a table with the name of its format."""
@@ -23,10 +21,10 @@ def first_bytes(look: Look, path: str, count: int) -> bytes:
     return _part(look, path, 0, count)
 
 
-def whole_file(look: Look, path: str) -> bytes:
-    """All of a file, empty if it cannot be read or is longer than a look takes."""
+def whole_file(look: Look, path: str, limit: int) -> bytes:
+    """All of a file, empty if it cannot be read or is longer than `limit`."""
     try:
-        return look.read(path, MOST_BYTES) or b""
+        return look.read(path, limit) or b""
     except FolderError:
         return b""
 

@@ -6,7 +6,9 @@ import os
 import re
 import stat
 
-RUN = "run_info.json"
+from runstone.folder.foreign import door
+
+RUN = door.PIPEFUNC
 HEARTBEAT = "pipefunc_status.json"
 LIMIT = 8 * 1024 * 1024
 """Bytes that a reader takes of either at most."""

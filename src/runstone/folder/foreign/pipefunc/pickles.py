@@ -15,6 +15,13 @@ MOST_BYTES = 16 * 1024 * 1024
 _MOST_OPCODES = 400_000
 
 
+class Budget:
+    """How many opcodes may be read, in one pickle or in several together."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_OPCODES
+
+
 class Unreadable(ValueError):
     """The bytes are no whole pickle of the kind that is read here."""
 
@@ -61,12 +68,12 @@ _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
 _NOTHING = frozenset({0x80, 0x95, 0x98})
 
 
-def read(data: bytes) -> Any:
+def read(data: bytes, budget: Budget | None = None) -> Any:
     """The form of a pickled value. Raises Unreadable, and TooLong for what is longer than a look takes."""
     if len(data) > MOST_BYTES:
         raise TooLong
     try:
-        return _Reader(data).read()
+        return _Reader(data).read(budget or Budget())
     except Unreadable:
         raise
     except (IndexError, ValueError) as error:
@@ -82,9 +89,10 @@ class _Reader:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
-    def read(self) -> Any:
+    def read(self, budget: Budget) -> Any:
         data, stack = self._data, self._stack
-        for _ in range(_MOST_OPCODES):
+        while budget.left > 0:
+            budget.left -= 1
             code = data[self._at]
             self._at += 1
             if code in _FIXED:

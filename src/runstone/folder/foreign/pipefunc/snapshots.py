@@ -21,6 +21,9 @@ HEAD = 80
 SMALLEST = 100
 """A pickle that has fewer bytes is none."""
 
+LARGEST = 512 * 1024
+"""Of a larger one, which holds large arguments, it is not told which error it is."""
+
 _MODULE = "pipefunc.exceptions"
 _FAILED, _NOT_CALLED = "ErrorSnapshot", "PropagatedErrorSnapshot"
 _BEGINNING = re.compile(
@@ -45,7 +48,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def glance(head: bytes) -> Snapshot | None:
     """Whether a pickle that begins like this is a snapshot; it says no more than of which kind."""
     found = _BEGINNING.match(head)
-    return None if found is None else Snapshot(called=found[1] == _FAILED.encode())
+    if found is None:
+        return None
+    return Snapshot(called=found[1] == _FAILED.encode(), type=_FAILED, message="it is too large to be told")
 
 
 def tell(data: bytes) -> Snapshot | None:

@@ -37,7 +37,7 @@ def _value(look: Look, output: Output, allowance: Allowance, tolerant: bool) -> 
         snapshot = snapshots.glance(first_bytes(look, path, snapshots.HEAD))
         if snapshot is not None:
             in_full = snapshot.called and allowance.tell()
-            told = snapshots.tell(whole_file(look, path)) if in_full else None
+            told = snapshots.tell(whole_file(look, path, snapshots.LARGEST)) if in_full else None
             stored.count(None, told or snapshot, in_full=in_full)
     return stored
 
@@ -55,7 +55,7 @@ def _dict(look: Look, output: Output, allowance: Allowance, tolerant: bool) -> S
     try:
         if found.st_size > pickles.MOST_BYTES:
             raise pickles.TooLong
-        value = pickles.read(whole_file(look, path))
+        value = pickles.read(whole_file(look, path, pickles.MOST_BYTES), allowance.opcodes)
     except pickles.TooLong:
         # it is written in one piece when all is done, and it is whole
         stored.there = output.total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runstone.folder.foreign.pipefunc.pickles import Budget
 from runstone.folder.foreign.pipefunc.snapshots import Snapshot
 
 _ENTRIES = 300_000
@@ -12,10 +13,12 @@ _TOLD = 50
 
 
 class Allowance:
-    """How much one look at a run may take: entries of folders, beginnings of values, errors told in full."""
+    """How much one look at a run may take: entries of folders, opcodes of dicts, beginnings of values, errors told in
+    full."""
 
     def __init__(self) -> None:
         self.entries = _ENTRIES
+        self.opcodes = Budget()
         self.heads = _HEADS
         self.told = _TOLD
 

@@ -89,5 +89,10 @@ def _find_errors(
         snapshot = snapshots.glance(zstd.beginning(packed, _BEFORE + snapshots.HEAD)[_BEFORE:])
         if snapshot is not None:
             in_full = snapshot.called and allowance.tell()
-            told = snapshots.tell(zstd.beginning(whole_file(folder, name), 1 << 20)[_BEFORE:]) if in_full else None
+            told = _in_full(folder, name) if in_full else None
             stored.count(output.number(index), told or snapshot, in_full=in_full)
+
+
+def _in_full(folder: Look, chunk: str) -> snapshots.Snapshot | None:
+    packed = whole_file(folder, chunk, snapshots.LARGEST)
+    return snapshots.tell(zstd.beginning(packed, snapshots.LARGEST)[_BEFORE:])
