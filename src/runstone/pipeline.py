@@ -14,6 +14,7 @@ from runstone.core.records import BlockInfo, ParameterInfo, PipelineInfo
 from runstone.core.settings import Level, OnError, PipelineSettings, RunSettings, Settings, read_settings, resolve
 from runstone.engine import code
 from runstone.engine.failures import clean
+from runstone.engine.importing import place_of
 from runstone.engine.identity_walk import Survey
 from runstone.engine.launch import AUTO, Auto, launch
 from runstone.errors import PipelineError
@@ -69,6 +70,8 @@ class Pipeline:
         show_progress: bool | str | None = None,
         raise_on_error: bool = True,
         workspace: str | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
         **settings: Unpack[RunSettings],
     ) -> Run:
         """Execute the pipeline in this process and return its record.
@@ -76,6 +79,10 @@ class Pipeline:
         params: by name; what has a default may be left out.
         run_folder: where the record is kept; None keeps nothing.
         show_progress: True, False, "headless" (tracked, not shown), or None: bars where somebody is watching.
+        resume: go on with the run in that folder, if there is one: the same run if its process died; a new one beside
+            it, which takes over what is still valid, if it ended or code or parameters have changed; a run that
+            completed with the same ones is returned.
+        overwrite: move the run in that folder to `.trash` beside it first.
         settings: for this run; the block's own win, the pipeline's lose.
 
         Raises InputError before anything runs, RunFailed (with `.run`) if it ends failed, timed_out, cancelled or
@@ -88,6 +95,8 @@ class Pipeline:
             show_progress=show_progress,
             workspace=workspace,
             settings=settings,
+            resume=resume,
+            overwrite=overwrite,
         )
         return execute(launched, raise_on_error=raise_on_error)
 
@@ -100,6 +109,8 @@ class Pipeline:
         show_progress: bool | str | None = None,
         raise_on_error: bool = True,
         workspace: str | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
         **settings: Unpack[RunSettings],
     ) -> RunHandle[Run]:
         """Start the pipeline in a thread and return at once; as `run` otherwise.
@@ -116,6 +127,8 @@ class Pipeline:
             show_progress=show_progress,
             workspace=workspace,
             settings=settings,
+            resume=resume,
+            overwrite=overwrite,
         )
         return RunHandle(launched, functools.partial(execute, raise_on_error=raise_on_error)).start()
 
@@ -156,6 +169,7 @@ class Pipeline:
             description=clean(str(self.description)),
             tags=list(self.settings.tags),
             code_ref=code.combined(identities),
+            loader=place_of(self, (str(getattr(block.function, "__module__", "")) for block in self.blocks.values())),
         )
         return pipeline, infos
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runstone.core import events as ev
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
-from runstone.engine.launch import Launched
+from runstone.engine.launch import Known, Launched
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import FolderError, RunError, RunFailed, RunNotFound
@@ -251,8 +251,10 @@ class RunErrorRecord:
         return f"<{where}: {self.type}: {self.message}>"
 
 
-def execute(launched: Launched, *, raise_on_error: bool) -> Run:
+def execute(launched: Launched | Known, *, raise_on_error: bool) -> Run:
     """Execute a launched run and return its record; see `Pipeline.run` for what is raised."""
+    if isinstance(launched, Known):
+        return open_run(launched.folder)
     launched.execute()
     driver, recorder = launched.driver, launched.driver.recorder
     functions = {name: block.function for name, block in driver.task.blocks.items()}

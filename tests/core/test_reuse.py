@@ -241,6 +241,9 @@ def test_a_reason_says_its_sentence() -> None:
     assert str(Why(cause=Cause.FAILED, elements=1200)) == "1,200 elements failed before"
     assert all(str(Why(cause=cause, subject="x", before="a", after="b", elements=2)) for cause in Cause)
     assert all(str(Why(cause=cause)) for cause in Cause)
+    assert str(Why(cause="by_decree", subject="x")) == "by_decree x", "the word of a newer version is told as it is"
+    told = Why(cause=Cause.CODE, subject="function", before="a", after="b")
+    assert msgspec.json.decode(msgspec.json.encode(told), type=Why) == told
 
 
 # which elements depend on which

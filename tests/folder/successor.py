@@ -12,7 +12,7 @@ from runstone.core import events as ev
 from runstone.core.inputs import check_inputs
 from runstone.core.ranges import count, numbers
 from runstone.core.records import RunInfo
-from runstone.core.reuse import BlockPlan, Side, plan
+from runstone.core.reuse import BlockPlan, Side, plan, reasons
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine.launch import new_id
 from runstone.engine.record import Elements
@@ -31,6 +31,8 @@ class Successor:
         values = check_inputs(pipeline.graph, given)
         infos, self._large = inputs.describe(values, given)
         self.earlier: EarlierRun = read_earlier(str(earlier))
+        self.side = Side(blocks=blocks, parameters=input_digests.of_new(infos, self._large))
+        self.plans: dict[str, BlockPlan] = plan(self.earlier.compared, self.side)
         self.info = RunInfo(
             id=new_id(),
             created_at=clock.now(),
@@ -38,9 +40,8 @@ class Successor:
             blocks=blocks,
             params=infos,
             retry_of=self.earlier.reading.info.id,
+            reuse=reasons(self.plans),
         )
-        self.side = Side.of(self.info, input_digests.of_new(infos, self._large))
-        self.plans: dict[str, BlockPlan] = plan(self.earlier.compared, self.side)
 
     def begin(self, folder: Path | str) -> Adoption:
         """Make the folder and adopt what is planned."""

@@ -21,6 +21,7 @@ from runstone.folder import disk, layout, observe, scan
 from runstone.folder.earlier import read_earlier
 from runstone.folder.journal import encode_line
 from runstone.folder.load import Loader
+from runstone.folder.read import read_run
 from runstone.folder.takeover import take_over
 from tests.folder.ancestor import UNLUCKY, everything, made, outputs
 from tests.folder.successor import Successor
@@ -73,6 +74,20 @@ def test_what_was_adopted_stays_when_the_original_is_deleted(tmp_path: Path, par
     shutil.rmtree(first)
     assert observe.status(str(second))["all_complete"]
     assert outputs(second) == expected
+
+
+def test_why_each_block_was_taken_over_or_not_can_be_read_later(tmp_path: Path, params: dict[str, Any]) -> None:
+    first, second = made(tmp_path / "a", params, UNLUCKY), tmp_path / "b"
+    successor = Successor(everything, first, {**params, "cols": [0, 1]})
+    successor.begin(second)
+    successor.writer.close()
+    shutil.rmtree(first)
+    info = read_run(str(second)).info
+    told = {name: [str(why) for why in reasons] for name, reasons in info.reuse.items()}
+    assert told["names"] == ["code and inputs are the same"]
+    assert told["reading"] == ["2 elements failed before"]
+    assert told["cross"] == ["parameter cols changed"]
+    assert info.reuse["cross"][0].before != info.reuse["cross"][0].after
 
 
 def test_a_copy_and_an_archive_of_the_new_run_hold_all_of_it(tmp_path: Path, params: dict[str, Any]) -> None:

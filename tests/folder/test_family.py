@@ -70,6 +70,26 @@ def test_a_retry_whose_first_run_is_gone_is_a_family_of_its_own(tmp_path: Path) 
     assert listed(two) == [("x.2", 1)]
 
 
+def test_successors_of_a_run_that_was_overwritten_are_not_those_of_the_one_that_came_after_it(tmp_path: Path) -> None:
+    one = first(tmp_path / "x")
+    two = retry(tmp_path / "x.2", one)
+    family.move_to_trash(str(one))
+    assert listed(one) == [("x.2", 2)], "it is the newest of what is left"
+    assert listed(first(one, 7)) == [("x", 1)]
+    assert listed(two) == [("x.2", 1)]
+    assert family.claim_next(str(one)) == str(tmp_path / "x.3")
+    three = retry(tmp_path / "x.3", one)
+    assert family.newest(str(one)) == str(three)
+
+
+def test_a_member_in_the_middle_may_be_deleted(tmp_path: Path) -> None:
+    one = first(tmp_path / "x")
+    two = retry(tmp_path / "x.2", one)
+    three = retry(tmp_path / "x.3", two)
+    shutil.rmtree(two)
+    assert listed(one) == listed(three) == [("x", 1), ("x.3", 3)]
+
+
 def test_where_there_is_no_run_there_is_no_family(tmp_path: Path) -> None:
     assert family.members(str(tmp_path / "nothing" / "x")) == []
     assert family.newest(str(tmp_path / "x")) is None

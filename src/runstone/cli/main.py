@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("runstone.cli.status", "Tell how a run stands, as JSON."),
     "list-runs": ("runstone.cli.list_runs", "List the runs in a folder, as JSON."),
     "watch": ("runstone.cli.watch", "Follow a run until it ends, as JSON."),
+    "resume": ("runstone.cli.resume", "Go on with a run."),
     "cancel": ("runstone.cli.cancel", "Stop a run."),
     "show": ("runstone.cli.show", "Show a run to a person."),
     "logs": ("runstone.cli.logs", "Print what the blocks of a run have printed and logged."),

@@ -6,14 +6,15 @@ import sys
 
 import click
 
-from runstone.cli.exits import code_for
-
 
 @click.command()
 @click.argument("pipeline", metavar="FILE.py[:NAME] | MODULE:NAME")
 @click.option("-p", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter; converted by its annotation.")
 @click.option("--params", "params_file", metavar="FILE", help="Parameters from a .json or .toml file.")
 @click.option("--run-folder", metavar="F", help="Where to record the run; otherwise runs/<pipeline>-<id>.")
+@click.option("--resume", is_flag=True, help="Go on with the run that is in that folder.")
+@click.option("--overwrite", is_flag=True, help="Move the run that is in that folder to .trash first.")
+@click.option("--take-over", is_flag=True, help="Your word that its process on another host is dead.")
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object at the end.")
 @click.option("--progress/--no-progress", default=None, help="Show bars; otherwise where somebody is watching.")
@@ -24,6 +25,9 @@ def command(
     pairs: tuple[str, ...],
     params_file: str | None,
     run_folder: str | None,
+    resume: bool,
+    overwrite: bool,
+    take_over: bool,
     strict: bool,
     as_json: bool,
     progress: bool | None,
@@ -33,17 +37,16 @@ def command(
     Exits 0 if it completed (or ended degraded), 1 if it failed, 2 if it could not be started as asked, 130 after
     Ctrl-C.
     """
+    from runstone.cli.carrying_out import carry_out
     from runstone.cli.loading import load_pipeline
     from runstone.cli.parameters import read_parameters
-    from runstone.cli.printing import print_json
-    from runstone.drawing.lettering import showable
     from runstone.engine import supervise
     from runstone.engine.launch import AUTO, launch
-    from runstone.folder.resolve import shown
-    from runstone.run import execute
 
     if run_folder == "":
         raise click.UsageError("--run-folder needs the name of a folder")
+    if (resume or overwrite) and run_folder is None:
+        raise click.UsageError("--resume and --overwrite are about a run that is there: say --run-folder")
     # a process that is for something else must not be forked
     tell = supervise.fork() if own_process and supervise.can_be_supervised() else None
     found = load_pipeline(pipeline)
@@ -55,22 +58,9 @@ def command(
         show_progress=progress,
         workspace=None,
         settings={},
+        resume=resume,
+        overwrite=overwrite,
+        take_over=take_over,
         trigger="command",
     )
-    if tell is not None:
-        supervise.tell_of(launched, tell)
-    folder = shown(launched.driver.recorder.folder or "")
-    click.echo(f"run {launched.info.id[:8]} of {found.name!r}, recorded in {folder}", err=True)
-    try:
-        run = execute(launched, raise_on_error=False)
-    except KeyboardInterrupt:
-        click.echo(f"cancelled; what was recorded is kept: runstone show {folder}", err=True)
-        sys.exit(130)
-    if as_json:
-        print_json(run.status_object())
-    else:
-        saved = [f"  saved: {folder}/{one.path}" for one in run.list_artifacts()[:5]]
-        # what went wrong is in the words of the user's code, and may hold anything
-        for line in (*run.explain().splitlines(), *saved):
-            click.echo(showable(line), err=True)
-    sys.exit(code_for(run.status, strict=strict))
+    sys.exit(carry_out(launched, tell, strict=strict, as_json=as_json))

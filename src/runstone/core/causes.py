@@ -31,16 +31,18 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reason. subject: the part of the code, the parameter, setting, block or output it is about.
 
     before, after: what was compared, None where there was nothing; elements: how many it concerns, None for all.
+    cause: a `Cause`, or the word of a newer version.
     """
 
-    cause: Cause
+    cause: str
     subject: str = ""
     before: str | None = None
     after: str | None = None
     elements: int | None = None
 
     def __str__(self) -> str:
-        return _SENTENCES[self.cause](self)
+        sentence = _SENTENCES.get(self.cause)
+        return f"{self.cause} {self.subject}".strip() if sentence is None else sentence(self)
 
 
 def _counted(why: Why, one: str, many: str) -> str:
@@ -55,7 +57,7 @@ def _compared(why: Why, what: str) -> str:
     return f"{what} is not there any more" if why.after is None else f"{what} changed"
 
 
-_SENTENCES: dict[Cause, Callable[[Why], str]] = {
+_SENTENCES: dict[str, Callable[[Why], str]] = {
     Cause.UNCHANGED: lambda why: "code and inputs are the same",
     Cause.NEW_BLOCK: lambda why: f"block {why.subject} is new",
     Cause.REMOVED_BLOCK: lambda why: f"block {why.subject} is not there any more",

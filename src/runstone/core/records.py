@@ -6,17 +6,20 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.causes import Why
 from runstone.core.events import FORMAT
 
 
 class PipelineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """code_ref: one digest over the code identity of all blocks."""
+    """code_ref: one digest over the code identity of all blocks. loader: `module:name` or `path.py:name` under which the
+    pipeline is found again; None if it cannot be."""
 
     name: str
     version: str | None = None
     description: str = ""
     tags: list[str] = []
     code_ref: str | None = None
+    loader: str | None = None
 
 
 class ParameterInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,7 +86,10 @@ class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """`run.json`: written once, at the start, and never changed."""
+    """`run.json`: written once, at the start, and never changed.
+
+    reuse: of a run that takes over from the one in `retry_of`, why each block is taken over or is not.
+    """
 
     format: int = FORMAT
     id: str
@@ -102,6 +108,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     stop_on_failure: bool = True
     lease_seconds: float = 30.0
     ledger: str | None = None
+    reuse: dict[str, list[Why]] = {}
     started_by: StartedBy = StartedBy()
 
     @property

@@ -22,6 +22,8 @@ from runstone.core.statuses import BlockStatus
 UNRESOLVED = "?"
 """A part of a code identity that equals nothing."""
 
+REASONS_KEPT = 20
+
 
 class Action(StrEnum):
     """What happens to a block: its results are taken over, some of its elements are, or it runs from the start."""
@@ -100,6 +102,11 @@ def differences(earlier: Side, new: Side) -> list[Why]:
             found.append(Why(cause=Cause.NEW_BLOCK, subject=block.name))
     found += [Why(cause=Cause.REMOVED_BLOCK, subject=name) for name in before]
     return found + _parameter_differences(earlier, new, dict.fromkeys([*earlier.parameters, *new.parameters]))
+
+
+def reasons(plans: Mapping[str, BlockPlan]) -> dict[str, list[Why]]:
+    """The reasons of a plan as `run.json` keeps them: of each block the first."""
+    return {name: each.why[:REASONS_KEPT] for name, each in plans.items()}
 
 
 def _run(block: BlockInfo, why: list[Why]) -> BlockPlan:

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from runstone.core.status import progress_fraction
-from runstone.engine.launch import Launched
+from runstone.engine.launch import Known, Launched
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +17,7 @@ T = TypeVar("T")
 class RunHandle(Generic[T]):
     """A run in progress: await it, or ask for its `result()`. Made by `Pipeline.run_async`."""
 
-    def __init__(self, launched: Launched, execute: Callable[[Launched], T]) -> None:
+    def __init__(self, launched: Launched | Known, execute: Callable[[Launched | Known], T]) -> None:
         self._launched = launched
         self._call = execute
         self._ended = threading.Event()
@@ -31,12 +30,12 @@ class RunHandle(Generic[T]):
     @property
     def run_id(self) -> str:
         """The id of the run, known from the start."""
-        return self._launched.info.id
+        return self._launched.run_id
 
     @property
     def run_folder(self) -> str | None:
         """Where the run is recorded, None if it is not kept."""
-        return self._launched.driver.recorder.folder
+        return self._launched.folder
 
     @property
     def done(self) -> bool:
@@ -46,11 +45,11 @@ class RunHandle(Generic[T]):
     @property
     def progress(self) -> float | None:
         """How much is done, from 0 to 1; None as long as nothing can be said."""
-        return progress_fraction(self._launched.info, self._launched.driver.recorder.state)
+        return self._launched.progress
 
     def cancel(self) -> None:
         """Ask the run to stop at its next element or block; `result()` tells when it has."""
-        self._launched.driver.control.cancel(by="run.cancel()", message="cancelled by the program that started it")
+        self._launched.cancel(by="run.cancel()", message="cancelled by the program that started it")
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the end and return the run.

@@ -8,16 +8,13 @@ crashes) goes through pipes whose other ends the driver holds; see `engine.worke
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sys
 import termios
 import time
-from typing import TYPE_CHECKING
 
 from runstone.engine import capture, echo, log_relay
-
-if TYPE_CHECKING:
-    from logging import Logger, LogRecord
 
 _pipes: list[int] = []
 _LINE_BUFFERED = 1
@@ -43,7 +40,7 @@ def install(stdout: int, stderr: int, echoes: int) -> None:
     def unfinished(stream: str) -> None:
         echo.send(echoes, echo.KEPT[stream])
 
-    def relay(logger: Logger, record: LogRecord) -> bool:
+    def relay(logger: logging.Logger, record: logging.LogRecord) -> bool:
         # A block that sets up handlers of its own wants those.
         data = None if log_relay.has_own_handlers(logger) else log_relay.packed(record)
         if data is not None:

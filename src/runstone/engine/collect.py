@@ -72,7 +72,8 @@ class Collector:
         self.spent = spent or {}
         self.cells: list[Any] = []
         self.bad: list[int] = []
-        self.retries = 0
+        # an element whose attempts were used up elsewhere is always alone in its part
+        self.retries = sum(self.spent.values())
         self.told = told or Told()
         self._again: tuple[int | None, int] = (None, 1)
         self.refused: NotStorable | None = None

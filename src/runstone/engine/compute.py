@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -14,6 +13,7 @@ from runstone.engine import collect
 from runstone.engine.board import NOTHING, Board
 from runstone.engine.collect import Collector
 from runstone.engine.errors import InvalidOutput, check_several
+from runstone.engine.jitter import jitter
 from runstone.engine.work import Work
 from runstone.errors import InputError
 
@@ -139,7 +139,7 @@ def _retried(
         attempt += 1
         if board is not None:
             board.end()
-        if not work.control.pause(retries.wait_before(attempt, random.random())):
+        if not work.control.pause(retries.wait_before(attempt, jitter())):
             return None
         if board is not None:
             board.begin(number, attempt)

@@ -31,6 +31,8 @@ from runstone.engine.side_by_side import SideBySide
 from runstone.engine.work import BlockEnd, Values, Work
 from runstone.errors import FolderError, StorageError
 
+_UNENDED = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.RETRYING)
+
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All a driver needs to execute a run.
@@ -69,6 +71,8 @@ class Driver:
         self.values = Values(task.graph, task.params)
         self.error: BaseException | None = None
         self._policy = task.policy()
+        # begun in an earlier epoch, whose driver died
+        self._unended = {name for name, block in recorder.state.blocks.items() if block.status in _UNENDED}
         self._cancelling = Cancelling(recorder, control, task.run_settings)
 
     def execute(self) -> None:
@@ -108,10 +112,11 @@ class Driver:
     def _blocks(self) -> None:
         """Execute all blocks that are to be executed; those with an executor of their own beside each other."""
         side_by_side = SideBySide(self.control)
+        self._consequences()
         try:
             while not self.control.stopping:
                 here = None
-                for name in ready(self._policy, self._statuses()):
+                for name in ready(self._policy, self._statuses() | dict.fromkeys(self._unended, BlockStatus.PENDING)):
                     if name in side_by_side.running:
                         continue
                     if executors.is_inline(self.task.blocks[name], self.task.settings[name]):
@@ -119,6 +124,7 @@ class Driver:
                     else:
                         self._start(name, side_by_side)
                 if here is not None:
+                    self._unended.discard(here)
                     begun = time.perf_counter()
                     self._ended(here, inline.run(self._work(here)), time.perf_counter() - begun)
                 elif not side_by_side.running:
@@ -147,6 +153,7 @@ class Driver:
 
     def _start(self, name: str, side_by_side: SideBySide) -> None:
         """Begin a block that is executed elsewhere."""
+        self._unended.discard(name)
         begun = time.perf_counter()
         prepared = executors.prepare(self._work(name), self.values)
         if isinstance(prepared, BlockEnd):

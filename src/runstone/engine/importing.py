@@ -6,10 +6,12 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 _LOADED = "__runstone_path__"
+_NOWHERE = ModuleType("nowhere")
 
 
 def import_named(place: str) -> ModuleType:
@@ -60,3 +62,15 @@ def file_of(module_name: str) -> str | None:
         # from standard input it is "<stdin>"
         return os.path.abspath(path) if path and os.path.isfile(path) else None
     return getattr(module, _LOADED, None)
+
+
+def place_of(value: object, modules: Iterable[str]) -> str | None:
+    """Under which `module:name` or `path.py:name` a value is found in one of these modules, None if it is in none."""
+    for module_name in dict.fromkeys((*modules, "__main__")):
+        for name, found in list(vars(sys.modules.get(module_name, _NOWHERE)).items()):
+            if found is value:
+                path = file_of(module_name)
+                if path is not None:
+                    return f"{path}:{name}" if path.isprintable() else None
+                return None if module_name == "__main__" else f"{module_name}:{name}"
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from runstone.core import events as ev
@@ -16,6 +15,7 @@ from runstone.engine.board import Board
 from runstone.engine.collect import Collector
 from runstone.engine.compute import compute
 from runstone.engine.errors import check_several, ended_by, raised
+from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import NotStorable
 
@@ -161,7 +161,7 @@ def _attempts(
             again = attempt <= retries.count and retries.allows(error) and not work.control.stopping
             found = raised(work, plan_of(work), error, None, attempt, final=not again)
             if again:
-                delay = retries.wait_before(attempt + 1, random.random())
+                delay = retries.wait_before(attempt + 1, jitter())
                 recorder.event(ev.BlockRetrying, block=block.name, attempt=attempt, delay=delay)
                 recorder.flush()
                 if work.control.pause(delay):

@@ -16,7 +16,8 @@ from runstone.core.events import FORMAT
 from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
-from runstone.engine import executors
+from runstone.core.status import progress_fraction
+from runstone.engine import executors, resuming, stop
 from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
@@ -24,7 +25,8 @@ from runstone.engine.failures import clean
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import InputError, SettingError
-from runstone.folder import clock, identity, inputs, pulse, writer
+from runstone.folder import clock, identity, inputs, pulse
+from runstone.folder.read import read_run
 from runstone.version import VERSION
 
 if TYPE_CHECKING:
@@ -51,6 +53,25 @@ class Launched:
         self.info = info
         self._show = show
 
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.info.id
+
+    @property
+    def folder(self) -> str | None:
+        """Where it is recorded, None if it is not kept."""
+        return self.driver.recorder.folder
+
+    @property
+    def progress(self) -> float | None:
+        """How much is done, from 0 to 1; None as long as nothing can be said."""
+        return progress_fraction(self.info, self.driver.recorder.state)
+
+    def cancel(self, by: str, message: str) -> None:
+        """Ask the run to stop."""
+        self.driver.control.cancel(by=by, message=message)
+
     def execute(self) -> None:
         """Execute to the end. Raises StorageError, Superseded, KeyboardInterrupt; a failed run raises nothing here."""
         recorder = self.driver.recorder
@@ -69,6 +90,19 @@ class Launched:
             recorder.close()
 
 
+class Known:
+    """A run that has ended already, and is what was asked for."""
+
+    progress = 1.0
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.run_id = read_run(folder).info.id
+
+    def cancel(self, by: str, message: str) -> None:
+        """It has ended."""
+
+
 def launch(
     pipeline: Pipeline,
     params: Mapping[str, Any],
@@ -77,9 +111,18 @@ def launch(
     show_progress: bool | str | None,
     workspace: str | None,
     settings: Mapping[str, Any],
+    resume: bool = False,
+    overwrite: bool = False,
+    take_over: bool = False,
     trigger: str = "script",
-) -> Launched:
-    """Check everything, make the folder, record the start. Raises InputError, SettingError, StorageError."""
+) -> Launched | Known:
+    """Check everything, make the folder, record the start; or find that there is nothing to be done.
+
+    resume, overwrite: what to do about a run that is in the folder already; take_over: a person's word that its driver
+    is dead. Raises InputError, SettingError, FolderError, StorageError.
+    """
+    if (resume or overwrite) and not isinstance(run_folder, (str, os.PathLike)):
+        raise SettingError("resume=True and overwrite=True are about a folder that is there: give run_folder=...")
     if show_progress not in (None, True, False, "headless"):
         raise SettingError(f"show_progress={show_progress!r}: write True, False, 'headless' or leave it out")
     for name in settings:
@@ -126,15 +169,15 @@ def launch(
         memory.start()
         return Launched(driver, info, show_progress)
     folder = _folder(run_folder, pipeline.name, run_id)
-    try:
-        begun = writer.begin(folder, info, "inline", functools.partial(inputs.save, folder, large) if large else None)
-    except FileExistsError:
-        raise InputError(
-            f"there is a run in {folder} already, or one that was begun and killed at once; "
-            "give another run_folder, or none to get a new one each time"
-        ) from None
+    begun = resuming.begin(
+        folder, info, large, resume=resume, overwrite=overwrite, unproven=take_over, by=stop.who() if take_over else ""
+    )
+    if isinstance(begun, str):
+        return Known(begun)
     begun.on_broken = control.break_off
-    return Launched(Driver(task, FolderRecorder(begun), control), info, show_progress)
+    driver = Driver(task, FolderRecorder(begun), control)
+    resuming.offer_what_is_made(driver.values, begun.state, begun.folder, begun.info)
+    return Launched(driver, begun.info, show_progress)
 
 
 def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str) -> str:

@@ -56,6 +56,9 @@ def begin(work: Work, plan: CallPlan) -> Portion:
     if blocked:
         numbers = [number for number in numbers if number not in blocked]
     earlier = bool(recorded)
+    if recorder.state.blocks[name].failed and work.settings.on_error is not OnError.CONTINUE:
+        # one of them has failed for good, before the driver of an earlier epoch died
+        numbers = []
     recorder.event(ev.BlockStarted, block=name, shape=list(plan.shape))
     recorder.flush()
     marks = record_blocked(work, plan, blocked) if blocked else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -91,7 +90,7 @@ def copy_in(
         disk.sync_folder(run_folder)
     guessed_type, guessed_content = _kind(shown)
     return {
-        "artifact_id": secrets.token_hex(8),
+        "artifact_id": os.urandom(8).hex(),
         "path": f"{layout.ARTIFACTS}/{os.path.basename(path)}",
         "name": shown,
         "artifact_type": artifact_type or guessed_type,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runstone.core.resumption import FoundRun
-from runstone.core.reuse import Earlier, Side, differences
+from runstone.core.reuse import Earlier, Side
 from runstone.core.status import Observation, status_object
 from runstone.folder import input_digests
 from runstone.folder.holdings import Holdings, holdings
@@ -28,19 +28,18 @@ class EarlierRun(msgspec.Struct, frozen=True, kw_only=True):
         held = {name: holding.elements for name, holding in self.holdings.blocks.items()}
         return Earlier(side=self.side, state=self.reading.state, held=held)
 
-    def found(self, new: Side) -> FoundRun:
-        """What `core.resumption.next_step` asks for. new: the run that is wanted now."""
-        state = self.reading.state
-        seen = Observation(
-            liveness=self.reading.liveness, source=self.reading.source, run_folder=None, missing=self.reading.missing
-        )
-        return FoundRun(
-            status=state.status,
-            done=state.done,
-            whole=bool(status_object(self.reading.info, state, seen)["all_complete"]),
-            gone=self.reading.gone,
-            same=not differences(self.side, new),
-        )
+
+def found_run(reading: Reading, *, same: bool) -> FoundRun:
+    """What `core.resumption.next_step` asks for. same: it has the code and the parameters that are asked for."""
+    state = reading.state
+    seen = Observation(liveness=reading.liveness, source=reading.source, run_folder=None, missing=reading.missing)
+    return FoundRun(
+        status=state.status,
+        done=state.done,
+        whole=bool(status_object(reading.info, state, seen)["all_complete"]),
+        gone=reading.gone,
+        same=same,
+    )
 
 
 def read_earlier(folder: str) -> EarlierRun:

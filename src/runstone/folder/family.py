@@ -1,6 +1,7 @@
 """The family of a run folder: `runs/x`, and the runs that took over from it, `runs/x.2`, `runs/x.3` and so on.
 
-What merely has such a name is no member: a member's `run.json` says which run it is a retry of.
+What merely has such a name is no member: a member's `run.json` says that it is a retry, and it is not older than the
+first run; older than that are the successors of a run that was overwritten.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ _REMAINS = frozenset({layout.JOURNAL, layout.INPUTS, layout.OUTPUTS, layout.LOGS
 
 class _Origin(msgspec.Struct):
     id: str
+    created_at: str = ""
     retry_of: str | None = None
+
+    def follows(self, first: _Origin | None) -> bool:
+        """Whether it can be a successor in the family of this run; None if its folder is gone."""
+        return self.retry_of is not None and (first is None or self.created_at >= first.created_at)
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a family. number: 1 for the first."""
+    """One run of a family. number: 1 for the first; id: of the run."""
 
     path: str
     number: int
+    id: str
 
 
 _decode_origin = msgspec.json.Decoder(_Origin).decode
@@ -41,7 +48,8 @@ def members(folder: str) -> list[Member]:
     """The runs of the family that this folder belongs to, oldest first; none if there is no run yet."""
     base = _base(folder)
     above, name = os.path.split(base)
-    found = [Member(path=base, number=1)] if _origin(base) is not None else []
+    first = _origin(base)
+    found = [] if first is None else [Member(path=base, number=1, id=first.id)]
     try:
         with os.scandir(above or os.curdir) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(f"{name}.")]
@@ -50,8 +58,9 @@ def members(folder: str) -> list[Member]:
     for each in names:
         match = _NUMBERED.fullmatch(each)
         path = os.path.join(above, each)
-        if match and match[1] == name and _is_retry(path):
-            found.append(Member(path=path, number=int(match[2])))
+        origin = _origin(path) if match and match[1] == name else None
+        if match and origin is not None and origin.follows(first):
+            found.append(Member(path=path, number=int(match[2]), id=origin.id))
     return sorted(found, key=lambda member: member.number)
 
 
@@ -101,7 +110,7 @@ def _refuse_living(folder: str, *, unproven: bool) -> None:
     try:
         reading = read.read_run(folder)
     except FileNotFoundError:
-        if _is_remains(folder):
+        if is_remains(folder):
             return
         raise FolderError(f"{folder} is not a run folder; nothing was moved") from None
     except NotADirectoryError:
@@ -114,7 +123,7 @@ def _refuse_living(folder: str, *, unproven: bool) -> None:
     raise FolderError(f"the run in {folder} is held by {who}, which {proof}; nothing was moved")
 
 
-def _is_remains(folder: str) -> bool:
+def is_remains(folder: str) -> bool:
     """Whether it is what a run has left that was killed before it had its `run.json`; an empty folder is no run."""
     try:
         names = os.listdir(folder)
@@ -127,14 +136,12 @@ def _base(folder: str) -> str:
     folder = os.path.abspath(folder)
     above, name = os.path.split(folder)
     match = _NUMBERED.fullmatch(name)
-    if match and _is_retry(folder) and _origin(os.path.join(above, match[1])) is not None:
-        return os.path.join(above, match[1])
-    return folder
-
-
-def _is_retry(path: str) -> bool:
-    origin = _origin(path)
-    return origin is not None and origin.retry_of is not None
+    if match is None:
+        return folder
+    first, origin = _origin(os.path.join(above, match[1])), _origin(folder)
+    if first is None or origin is None or not origin.follows(first):
+        return folder
+    return os.path.join(above, match[1])
 
 
 def _origin(path: str) -> _Origin | None:

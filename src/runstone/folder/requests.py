@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 
 import msgspec
 
@@ -33,7 +32,7 @@ def leave(folder: str, request: str, *, by: str, message: str = "") -> Request:
     asked = Request(request=request, at=clock.now(), by=by, message=message)
     place = f"{folder}/{layout.REQUESTS}"
     disk.make_folder(place)
-    disk.replace(f"{place}/{uuid.uuid4()}.json", msgspec.json.encode(asked))
+    disk.replace(f"{place}/{os.urandom(16).hex()}.json", msgspec.json.encode(asked))
     return asked
 
 

@@ -13,7 +13,6 @@ is proven dead, and the journal is still no claim after that was seen; so nobody
 from __future__ import annotations
 
 import os
-import secrets
 
 import msgspec
 
@@ -114,7 +113,7 @@ def _win(folder: str, epoch: int, claim: _Claim, executor: str) -> tuple[int, _C
     Raises FolderError if another taker was first.
     """
     journal = f"{folder}/{layout.journal(epoch)}"
-    private = f"{folder}/{layout.JOURNAL}/{_announcement(epoch)}{secrets.token_hex(8)}.tmp"
+    private = f"{folder}/{layout.JOURNAL}/{_announcement(epoch)}{os.urandom(8).hex()}.tmp"
     try:
         made = _write(private, claim, executor)
         won = disk.publish(private, journal)

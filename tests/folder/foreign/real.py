@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipefunc import Pipeline, pipefunc
+from pipefunc import PipeFunc, Pipeline, pipefunc
 
 PLAIN_STORAGES = ("file_array", "dict", "shared_memory_dict")
 ZARR_STORAGES = ("zarr_file_array", "zarr_memory", "zarr_shared_memory")
@@ -77,6 +77,13 @@ def fragile(x: int) -> int:
     return x
 
 
+@pipefunc(("one", "other"), mapspec="x[i] -> one[i], other[i]")
+def fragile_pair(x: int) -> tuple[int, int]:
+    if x == 2:
+        raise ValueError("no pair")
+    return x, x
+
+
 @pipefunc("after", mapspec="y[i] -> after[i]")
 def follow(y: int) -> int:
     return y
@@ -113,6 +120,8 @@ def tabulate_each(x: int) -> Any:
     return polars.DataFrame({"a": [x]})
 
 
+# two functions of the same name
+NAMESAKES = [double, PipeFunc(double.func, "again", mapspec="x[i] -> again[i]")]
 FRAGILE = [fragile, follow, break_down]
 
 

@@ -133,6 +133,16 @@ def test_errors_that_are_values_make_a_run_degraded_in_every_storage(tmp_path: P
     assert all(error["occurred_at"].endswith("Z") for error in status["errors"])
 
 
+def test_an_error_of_a_function_with_several_outputs_is_one_error(tmp_path: Path) -> None:
+    real.sync(tmp_path / "run", [real.fragile_pair], {"x": [1, 2, 3]}, error_handling="continue")
+
+    status = observe.status(str(tmp_path / "run"))
+
+    assert [(error["block"], error["element"]) for error in status["errors"]] == [("one,other", 1)]
+    assert status["progress"]["failed"] == 1
+    assert status["blocks"] == {"degraded": 1}
+
+
 def test_values_that_only_speak_of_errors_are_values(tmp_path: Path) -> None:
     real.sync(tmp_path / "run", [real.quote], {"x": [1, 2, 3]}, error_handling="continue")
 

@@ -20,6 +20,7 @@ from runstone.folder.resolve import locate
 from tests import samples
 from tests.cli.command import complaint
 from tests.cli.command import runstone as command
+from tests.folder.foreign import zarr_layout
 from tests.folder.spy import picture
 
 real = pytest.importorskip("tests.folder.foreign.real", reason="pipefunc is not installed")
@@ -83,8 +84,10 @@ def test_run_info_is_added_when_asked_for(place: Path) -> None:
 
 def test_watch_ends_with_the_run_and_when_nobody_is_there_to_end_it(place: Path) -> None:
     real.sync(place / "runs/done", [real.double], X)
-    for name, code in (("done", 0), ("degraded", 0), ("failed", 1), ("lost", 1), ("broken", 1)):
-        assert answer(place, "watch", name)[0] == code, name
+    real.asynchronous(place / "runs/removed", [real.double], X)
+    (place / "runs/removed/outputs/y/__0__.pickle").unlink()
+    ends = {"done": 0, "degraded": 0, "failed": 1, "lost": 1, "broken": 1, "removed": 1}
+    assert {name: answer(place, "watch", name, "--timeout", "20")[0] for name in ends} == ends
     assert answer(place, "watch", "degraded", "--strict")[0] == 1
 
 
@@ -126,7 +129,22 @@ def test_what_a_run_wrote_last_decides_its_place_in_the_list(place: Path) -> Non
     assert Path(newest["run_folder"]).name == "lost"
 
 
+def test_a_chunk_that_was_written_last_decides_too(place: Path) -> None:
+    deep = place / "runs/deep"
+    zarr_layout.write_run(deep, (3,), version=3)
+    new = zarr_layout.chunk(deep, "array", (2,), version=3)
+    new.unlink()
+    real.age(deep, 7200)
+    new.write_bytes(b"x")
+
+    (newest,) = list_runs(str(place / "runs"), 1)["runs"]
+    assert Path(newest["run_folder"]).name == "deep"
+
+
 def test_a_block_is_named_as_pipefunc_names_its_function_or_by_what_it_makes(place: Path) -> None:
+    real.asynchronous(place / "runs/namesakes", real.NAMESAKES, X)
+    shown = json.loads(command("show", "namesakes", "--json", at=place).stdout)
+    assert {block["name"] for block in shown["blocks"]} == {"y", "again"}
     code, status = answer(place, "status", "failed/fragile")
     assert code == 0
     assert tuple(status["block"]) == block_status.KEYS
@@ -181,7 +199,7 @@ def test_nothing_is_written_to_it(place: Path) -> None:
     )
     refused = command("run", "mine.py", "--run-folder", "runs/lost", at=place)
     assert refused.returncode == 2
-    assert "there is a run in" in complaint(refused)
+    assert "was made by pipefunc, and is not touched" in complaint(refused)
     assert picture(runs) == before
 
 

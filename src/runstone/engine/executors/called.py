@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 from runstone.core import events as ev
@@ -14,6 +13,7 @@ from runstone.engine.errors import raised
 from runstone.engine.executors.deaths import error_of, may_try_again
 from runstone.engine.executors.job import Death, Job
 from runstone.engine.executors.limits import Limit, ended_for_time
+from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
 
 
@@ -75,7 +75,7 @@ class CallJob(Job):
             self.recorder.event(ev.BlockStarted, block=self.work.block.name, attempt=attempt)
         found = raised(self.work, None, error, None, attempt, final=not again, reason=reason)
         if again:
-            delay = retries.wait_before(attempt + 1, random.random())
+            delay = retries.wait_before(attempt + 1, jitter())
             self.recorder.event(ev.BlockRetrying, block=self.work.block.name, attempt=attempt, delay=delay)
             self.recorder.flush()
             self._attempt, self._due = attempt + 1, time.monotonic() + delay

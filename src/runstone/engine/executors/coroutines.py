@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Any
 
 from runstone.core import events as ev
@@ -16,6 +15,7 @@ from runstone.engine import context, inline, mapped
 from runstone.engine.collect import Collector
 from runstone.engine.errors import InvalidOutput, check_several, raised
 from runstone.engine.executors.limits import ended_for_time
+from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import TimedOut
 
@@ -107,7 +107,7 @@ class _Call:
                     return BlockEnd(status=status, reason=reason, message=found.short, error=error)
             else:
                 return inline.store(work, result)
-            delay = retries.wait_before(attempt + 1, random.random())
+            delay = retries.wait_before(attempt + 1, jitter())
             work.recorder.event(ev.BlockRetrying, block=work.block.name, attempt=attempt, delay=delay)
             work.recorder.flush()
             await asyncio.sleep(delay)
@@ -187,7 +187,7 @@ class _Elements:
                 self._collector.cells.append(result)
                 return
             attempt += 1
-            await asyncio.sleep(retries.wait_before(attempt, random.random()))
+            await asyncio.sleep(retries.wait_before(attempt, jitter()))
 
     def _fail(self, number: int, error: BaseException, attempt: int) -> None:
         reason = Reason.EXCEPTION

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 from runstone.core.calls import CallPlan
@@ -20,6 +19,7 @@ from runstone.engine.executors.assignments import Assignments, Numbers
 from runstone.engine.executors.deaths import error_of, may_try_again
 from runstone.engine.executors.job import Death, Job
 from runstone.engine.executors.limits import Limit, ended_for_time
+from runstone.engine.jitter import jitter
 from runstone.engine.record import Elements
 from runstone.engine.work import Work
 
@@ -137,7 +137,7 @@ class ElementsJob(Job):
         found = raised(self.work, self._plan, error, number, attempt, final=not again, reason=reason)
         if again:
             self._spent[number] = attempt
-            self._assignments.retry_at(time.monotonic() + retries.wait_before(attempt + 1, random.random()), number)
+            self._assignments.retry_at(time.monotonic() + retries.wait_before(attempt + 1, jitter()), number)
             return
         name = self.work.block.name
         self.recorder.elements(

@@ -1,0 +1,91 @@
+"""Going on with a run: in its own next epoch, or in a new run that takes over what is still valid."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+
+from runstone.core import events as ev
+from runstone.core.reasons import Reason
+from runstone.core.records import RunInfo
+from runstone.core.resumption import Step
+from runstone.core.reuse import Side, reasons
+from runstone.core.statuses import BlockStatus, RunStatus
+from runstone.engine.finish import write_end
+from runstone.engine.record import Stored
+from runstone.engine.work import Values
+from runstone.folder import input_digests, inputs, read, writer
+from runstone.folder.adopt import adopt
+from runstone.folder.load import Loader
+from runstone.folder.succession import Succession, settle
+from runstone.folder.takeover import take_over
+
+MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
+
+
+def begin(
+    folder: str, info: RunInfo, large: inputs.Large, *, resume: bool, overwrite: bool, unproven: bool, by: str
+) -> writer.RunWriter | str:
+    """The writer of the run to execute; or the folder of the run that is already what was asked for.
+
+    info, large: of the run that is wanted. unproven: a person's word that the old driver is dead; by: whose.
+    Raises InputError if there is a run and nothing was said about it, FolderError if it cannot be gone on with.
+    """
+
+    @functools.cache
+    def new() -> Side:
+        return Side.of(info, input_digests.of_new(info.params, large))
+
+    settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
+    if settled.step is Step.PROCEED and _was_cancelled(settled.folder):
+        # its driver died while it was cancelled: that run can only end so, and another one goes on
+        write_end(
+            settled.folder, RunStatus.CANCELLED, reason=Reason.CANCEL_REQUESTED, message="", by=by, unproven=unproven
+        )
+        settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
+    if settled.step is Step.RETURN:
+        return settled.folder
+    if settled.step is Step.PROCEED:
+        taken = _proceed(settled.folder, unproven=unproven, by=by)
+        if settled.earlier is not None:
+            # its driver may have died before it had adopted everything
+            adopt(taken, settled.earlier, settled.plans)
+        return taken
+    return _begin(settled, info, large)
+
+
+def _was_cancelled(folder: str) -> bool:
+    return read.read_run(folder).state.status is RunStatus.CANCELLING
+
+
+def _proceed(folder: str, *, unproven: bool, by: str) -> writer.RunWriter:
+    taken = take_over(folder, by=by, unproven=unproven)
+    for event in Loader(folder, trust=False).events():
+        if isinstance(event, (ev.BlockEnded, ev.BlockAdopted)):
+            for name, stored in event.values.items():
+                taken.keep_value(name, stored.value)
+    return taken
+
+
+def _begin(settled: Succession, info: RunInfo, large: inputs.Large) -> writer.RunWriter:
+    if settled.earlier is not None:
+        info = msgspec.structs.replace(
+            info,
+            retry_of=settled.earlier.reading.info.id,
+            reuse=reasons(settled.plans),
+        )
+    save = functools.partial(inputs.save, settled.folder, large) if large else None
+    begun = writer.begin(settled.folder, info, "inline", save)
+    if settled.earlier is not None:
+        adopt(begun, settled.earlier, settled.plans)
+    return begun
+
+
+def offer_what_is_made(values: Values, recorder_state: Any, folder: str, info: RunInfo) -> None:
+    """Let blocks find what earlier epochs have made, or what was taken over."""
+    for block in info.blocks:
+        if recorder_state.blocks[block.name].status in MADE:
+            for output in block.outputs:
+                values.put(output, Stored(folder, output))
