@@ -14,8 +14,8 @@ from runstone.core.records import BlockInfo, ParameterInfo, PipelineInfo
 from runstone.core.settings import Level, OnError, PipelineSettings, RunSettings, Settings, read_settings, resolve
 from runstone.engine import code
 from runstone.engine.failures import clean
-from runstone.engine.importing import place_of
 from runstone.engine.identity_walk import Survey
+from runstone.engine.importing import place_of
 from runstone.engine.launch import AUTO, Auto, launch
 from runstone.errors import PipelineError
 from runstone.run import Run, execute

@@ -16,11 +16,11 @@ from runstone.folder.read import read_info
 from tests import samples
 
 NOT_ASKED_FOR: dict[type, set[str]] = {
-    ev.BlockEnded: {"cpu_seconds", "peak_memory"},
+    ev.BlockEnded: {"receipts"},
     ev.BlockAdopted: set(),
     ev.ErrorRaised: {"traceback", "params"},
     ev.ArtifactSaved: {"name", "artifact_type", "content_type", "sha256", "block", "element", "metadata"},
-    ev.Chunk: {"outcomes", "failures", "cpu_seconds", "peak_memory"},
+    ev.Chunk: {"outcomes", "failures"},
 }
 
 

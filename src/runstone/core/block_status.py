@@ -12,7 +12,7 @@ from runstone.core.statuses import BlockStatus
 
 KEYS = (
     "name", "status", "recorded_status", "done", "reason", "message", "attempt", "retries", "started_at",
-    "finished_at", "duration_seconds", "shape", "elements", "outputs",
+    "finished_at", "duration_seconds", "cpu_seconds", "peak_memory", "shape", "elements", "outputs",
 )  # fmt: skip
 """Every key of the record, in order; all are always there."""
 
@@ -61,6 +61,8 @@ def block_object(
         "started_at": state.started_at,
         "finished_at": state.finished_at,
         "duration_seconds": duration_seconds,
+        "cpu_seconds": round(state.cpu_seconds, 6) or None,
+        "peak_memory": state.peak_memory,
         "shape": state.shape,
         "elements": {
             "total": total,

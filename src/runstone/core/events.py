@@ -257,7 +257,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     outcomes: present unless all are ok, a code for each element (0 ok, 1 failed, 2 upstream_failed); failures: present
     if any failed, a short text for each one that did.
     shape: lengths of the mapped axes, None if the block is not mapped (one element then).
-    retries: attempts beyond the first that these elements took.
+    retries: attempts beyond the first that these elements took. cpu_seconds: of the thread that computed them.
     """
 
     seq: int
@@ -272,6 +272,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     outcomes: ColumnMeta | None = None
     failures: ColumnMeta | None = None
     retries: int = 0
+    cpu_seconds: float = 0.0
 
 
 Record = JournalEvent | Chunk

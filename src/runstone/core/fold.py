@@ -31,6 +31,10 @@ ELEMENTS = 2**62
 """More of either no array has: a shape beyond is damage, and is not taken."""
 
 
+_LONGEST = 1e12
+"""Seconds that nothing takes."""
+
+
 class OutputState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One named output. stored: how many of its values were recorded; bytes: what they take on disk."""
 
@@ -50,6 +54,7 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
 
     ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
+    cpu_seconds: as far as it was measured; peak_memory: bytes, of the last attempt if it had a process of its own.
     recorded: which elements ended, as ranges. adopted: those of them that an earlier run has computed, by the pack they
     are in, relative to the folder; adopted_from: the id of that run.
     """
@@ -70,6 +75,8 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     started_at: str | None = None
     finished_at: str | None = None
     duration: float | None = None
+    cpu_seconds: float = 0.0
+    peak_memory: int | None = None
     reason: Reason | None = None
     message: str = ""
 
@@ -291,6 +298,8 @@ def count_chunk(state: RunState, chunk: ev.Chunk) -> None:
     block.upstream_failed += new - ok - failed
     if chunk.retries > 0:
         block.retries += chunk.retries
+    if 0.0 < chunk.cpu_seconds < _LONGEST:
+        block.cpu_seconds += chunk.cpu_seconds
     outputs = block.outputs
     for column in chunk.columns:
         output = outputs.get(column.name)
@@ -367,6 +376,9 @@ def _block_ended(state: RunState, event: ev.BlockEnded) -> None:
     block.finished_at = event.at
     duration = event.duration
     block.duration = max(0.0, duration) if duration is not None and isfinite(duration) else None
+    if event.cpu_seconds is not None and 0.0 < event.cpu_seconds < _LONGEST:
+        block.cpu_seconds += event.cpu_seconds
+    block.peak_memory = event.peak_memory if event.peak_memory is not None and event.peak_memory >= 0 else None
     block.reason, block.message = event.reason, event.message[:MESSAGE_KEPT]
     block.inner_shapes = event.inner_shapes
     if block.shape is None:
@@ -421,7 +433,7 @@ def _reuse(state: RunState, block: BlockState, event: ev.BlockAdopted) -> None:
         state.refused += 1
         return
     if block.shape is None:
-        block.ok = 1
+        block.ok, block.failed, block.upstream_failed = 1, 0, 0
         for name, stored in event.values.items():
             block.outputs[name] = OutputState(type=stored.type[:TYPE_KEPT], stored=1, bytes=max(0, stored.bytes))
     block.status, block.finished_at = BlockStatus.REUSED, event.at

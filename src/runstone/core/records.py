@@ -11,8 +11,10 @@ from runstone.core.events import FORMAT
 
 
 class PipelineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """code_ref: one digest over the code identity of all blocks. loader: `module:name` or `path.py:name` under which the
-    pipeline is found again; None if it cannot be."""
+    """code_ref: one digest over the code identity of all blocks.
+
+    loader: `module:name` or `path.py:name` under which the pipeline is found again; None if it cannot be.
+    """
 
     name: str
     version: str | None = None

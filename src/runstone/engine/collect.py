@@ -7,6 +7,7 @@ that a chunk is closed at the latest half a second after its first result, also 
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left, insort
 from collections.abc import Mapping
 from typing import Any
@@ -81,6 +82,11 @@ class Collector:
         self._bad_closed = 0
         self._waiting_since: float | None = None
         self._lock = threading.Lock()
+        # other threads may close what this one computes
+        self._clock = (
+            time.pthread_getcpuclockid(threading.get_ident()) if hasattr(time, "pthread_getcpuclockid") else None
+        )
+        self._cpu_seen = 0.0 if self._clock is None else time.clock_gettime(self._clock)
 
     def current(self) -> int | None:
         """The number of the element that is being computed."""
@@ -156,6 +162,7 @@ class Collector:
                             bad=bad,
                             shape=list(self.plan.shape),
                             retries=retries,
+                            cpu_seconds=self._cpu(),
                         )
                     )
                 except ElementNotStorable as refusal:
@@ -167,6 +174,16 @@ class Collector:
                     continue
                 self._closed, self._bad_closed = stop, self._bad_closed + len(bad)
                 return
+
+    def _cpu(self) -> float:
+        """Seconds of CPU that the thread which computes has used since this was asked last."""
+        try:
+            now = time.clock_gettime(self._clock) if self._clock is not None else 0.0
+        except OSError:
+            # that thread has ended
+            return 0.0
+        used, self._cpu_seen = now - self._cpu_seen, now
+        return round(used, 6)
 
     def _refuse(self, start: int, refusal: ElementNotStorable) -> None:
         for position, why in sorted(refusal.refused.items()):

@@ -110,9 +110,26 @@ class Driver:
         raise_again(self.control)
 
     def _blocks(self) -> None:
-        """Execute all blocks that are to be executed; those with an executor of their own beside each other."""
-        side_by_side = SideBySide(self.control)
+        """Execute all blocks that are to be executed."""
         self._consequences()
+        if all(executors.is_inline(block, self.task.settings[name]) for name, block in self.task.blocks.items()):
+            for name in self.task.graph.blocks:
+                if self.control.stopping:
+                    return
+                if name in self._unended or self.recorder.state.blocks[name].status is BlockStatus.PENDING:
+                    self._here(name)
+        else:
+            self._beside_each_other()
+
+    def _here(self, name: str) -> None:
+        """Execute a block in this thread."""
+        self._unended.discard(name)
+        begun = time.perf_counter()
+        self._ended(name, inline.run(self._work(name)), time.perf_counter() - begun)
+
+    def _beside_each_other(self) -> None:
+        """Execute all blocks, those with an executor of their own beside each other."""
+        side_by_side = SideBySide(self.control)
         try:
             while not self.control.stopping:
                 here = None
@@ -124,9 +141,7 @@ class Driver:
                     else:
                         self._start(name, side_by_side)
                 if here is not None:
-                    self._unended.discard(here)
-                    begun = time.perf_counter()
-                    self._ended(here, inline.run(self._work(here)), time.perf_counter() - begun)
+                    self._here(here)
                 elif not side_by_side.running:
                     return
                 for name, end, seconds in side_by_side.ended(wait=here is None):

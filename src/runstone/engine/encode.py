@@ -95,6 +95,7 @@ class ElementEncoder:
             columns=metas,
             shape=ended.shape,
             retries=ended.retries if start == 0 else 0,
+            cpu_seconds=ended.cpu_seconds if start == 0 else 0.0,
             **fields,
         )
 

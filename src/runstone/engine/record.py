@@ -51,7 +51,8 @@ class Elements(msgspec.Struct, frozen=True, kw_only=True):
     """Elements of a mapped block that have ended.
 
     ranges: which, in the order of `cells`. cells: what each gave (a tuple for several outputs), or a `Failed`.
-    bad: the positions in `cells` of those that are `Failed`, ascending. shape: of the mapped axes.
+    bad: the positions in `cells` of those that are `Failed`, ascending. shape: of the mapped axes. cpu_seconds: that
+    computing them took.
     """
 
     block: str
@@ -61,6 +62,7 @@ class Elements(msgspec.Struct, frozen=True, kw_only=True):
     bad: Sequence[int]
     shape: list[int]
     retries: int = 0
+    cpu_seconds: float = 0.0
 
 
 class ElementNotStorable(Exception):

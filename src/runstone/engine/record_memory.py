@@ -88,6 +88,7 @@ class MemoryRecorder:
                 columns=[ev.ColumnMeta(name=name, bytes=0, count=good) for name in ended.outputs],
                 shape=ended.shape,
                 retries=ended.retries,
+                cpu_seconds=ended.cpu_seconds,
             )
             fold.apply(self.state, chunk)
             if ended.bad:

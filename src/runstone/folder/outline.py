@@ -31,6 +31,8 @@ class _BlockEnded(ev.Event, frozen=True, kw_only=True, tag="block.ended"):
     duration: float | None = None
     values: dict[str, _Value] = msgspec.field(default_factory=dict)
     inner_shapes: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
 
 class _BlockAdopted(ev.Event, frozen=True, kw_only=True, tag="block.adopted"):
@@ -79,6 +81,7 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     upstream_failed: int = 0
     shape: list[int] | None = None
     retries: int = 0
+    cpu_seconds: float = 0.0
 
 
 OUTLINES: dict[type, type] = {
