@@ -22,10 +22,10 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
-from runstone.engine import identity_modules as modules
 from runstone.engine.failures import clean
-from runstone.engine.identity_modules import Owner
-from runstone.engine.identity_walk import UNRESOLVED, Survey, digest, scanned, wrapped
+from runstone.engine.identity_modules import Owner, owner_of_function
+from runstone.engine.identity_values import wrapped
+from runstone.engine.identity_walk import UNRESOLVED, Survey, digest, scanned
 from runstone.engine.importing import file_of
 
 PARTS_KEPT = 120
@@ -106,8 +106,7 @@ def _is_foreign_wrapper(function: Any) -> bool:
         return False
     if not isinstance(function, FunctionType):
         return True
-    owner = modules.owner(str(function.__globals__.get("__name__", "")), function.__code__.co_filename)
-    return owner is not Owner.PROJECT
+    return owner_of_function(function) is not Owner.PROJECT
 
 
 def _gathered(found: dict[str, str]) -> dict[str, str]:

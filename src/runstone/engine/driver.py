@@ -37,13 +37,15 @@ _UNENDED = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.RETRYING)
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All a driver needs to execute a run.
 
-    settings: resolved, for each block; run_settings: for the run as a whole. params: every parameter, with defaults.
+    settings: resolved, for each block; codes: the identity of the code of each. run_settings: for the run as a whole.
+    params: every parameter, with defaults.
     """
 
     graph: Graph
     blocks: Mapping[str, Block[..., Any]]
     settings: Mapping[str, Settings]
     run_settings: Settings
+    codes: Mapping[str, dict[str, str]]
     stop_on_failure: bool
     params: Mapping[str, Any]
 
@@ -164,6 +166,7 @@ class Driver:
             control=self.control,
             values=self.values,
             extras=self.values.extras(block),
+            code=self.task.codes.get(name, {}),
         )
 
     def _start(self, name: str, side_by_side: SideBySide) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from enum import Enum
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 from runstone.engine.importing import file_of
 
@@ -45,6 +45,11 @@ def owner(module: str, file: str | None) -> Owner:
 def owner_of_module(module: ModuleType) -> Owner:
     """Whose module it is."""
     return owner(module.__name__, getattr(module, "__file__", None))
+
+
+def owner_of_function(function: FunctionType) -> Owner:
+    """Whose code a function is, whatever it says its module is: decorators copy that."""
+    return owner(str(function.__globals__.get("__name__", "")), function.__code__.co_filename)
 
 
 def shown_name(module: str) -> str:

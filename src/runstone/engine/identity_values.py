@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import (
     BuiltinFunctionType,
     GenericAlias,
@@ -34,9 +34,25 @@ _BY_REPR = frozenset(
         "builtins.bytearray", "ipaddress.IPv4Address", "ipaddress.IPv6Address",
     }
 )  # fmt: skip
-_IDLE = frozenset({"logging.Logger", "logging.RootLogger", "_thread.lock", "_thread.RLock"})
+_IDLE = frozenset(
+    {
+        "logging.Logger", "logging.RootLogger", "_thread.lock", "_thread.RLock", "threading.Event",
+        "threading.Condition", "threading.Semaphore", "threading.BoundedSemaphore",
+    }
+)  # fmt: skip
 """Types of what no result comes from."""
 _DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType)
+
+_FIELDS = frozenset({"collections._tuplegetter", "_collections._tuplegetter"})
+_CONTAINERS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "collections.OrderedDict": lambda value: (list(value.items()),),
+    "collections.Counter": lambda value: (dict(value),),
+    "collections.defaultdict": lambda value: (value.default_factory, dict(value)),
+    "collections.deque": lambda value: (value.maxlen, list(value)),
+    "functools.partialmethod": lambda value: (value.func, value.args, value.keywords),
+    "functools.singledispatchmethod": lambda value: tuple(value.dispatcher.registry.items()),
+}
+"""What says all about values of types that are no plain containers."""
 
 _HEAP_TYPE = 1 << 9
 """The flag of classes that were made by a class statement; see Py_TPFLAGS_HEAPTYPE."""
@@ -81,8 +97,10 @@ class Texts:
         full = f"{kind.__module__}.{kind.__qualname__}"
         if full in _BY_REPR:
             return self._bounded(repr(value))
-        if is_idle(value) or is_a(value, _DESCRIPTORS):
+        if is_idle(value) or is_a(value, _DESCRIPTORS) or full in _FIELDS:
             return full
+        if full in _CONTAINERS:
+            return f"{full}({self._several(depth, *_CONTAINERS[full](value))})"
         if full == "re.Pattern":
             return f"re.Pattern({value.pattern!r}, {value.flags})"
         if is_a(value, ModuleType):
@@ -159,6 +177,21 @@ def is_idle(value: Any) -> bool:
     """Whether it is a logger or a lock, which make no difference to what is computed."""
     kind = type(value)
     return f"{kind.__module__}.{kind.__qualname__}" in _IDLE
+
+
+def wrapped(value: Any) -> Any:
+    """The function that a wrapper says it wraps, None if it is none. No code of the value's own is asked."""
+    inner = held(value).get("__wrapped__")
+    return inner if inner is not value and callable(inner) else None
+
+
+def held(value: Any) -> Mapping[str, Any]:
+    """The attributes an object holds itself. No code of its own is asked."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def owner_of_class(kind: type) -> Owner:

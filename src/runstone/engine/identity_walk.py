@@ -20,8 +20,9 @@ from typing import Any
 
 from runstone.engine import identity_modules as modules
 from runstone.engine.identity_bytecode import Import, Scan, scan
+from runstone.engine.identity_classes import class_text
 from runstone.engine.identity_modules import Owner
-from runstone.engine.identity_values import Texts, Unresolved, is_a, is_idle, owner_of_class
+from runstone.engine.identity_values import Texts, Unresolved, held, is_a, is_idle, owner_of_class, wrapped
 
 UNRESOLVED = "?"
 ABSENT = "absent"
@@ -31,16 +32,6 @@ VALUES_LIMIT = 5_000
 """So many functions, classes and constants are looked at; what lies beyond them is unresolved."""
 
 _NOTHING = object()
-_LEFT_OUT = frozenset(
-    {
-        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
-        "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__",
-        "__parameters__", "__orig_bases__", "__abstractmethods__", "__hash__", "_abc_impl", "__annotations__",
-        "__protocol_attrs__", "__non_callable_proto_members__",
-    }
-)  # fmt: skip
-"""Attributes of classes that say nothing, or nothing that others do not say."""
-
 # Weak, for a function may hold large data in what it closes over.
 _scans: weakref.WeakKeyDictionary[Callable[..., Any], tuple[CodeType, Scan]] = weakref.WeakKeyDictionary()
 
@@ -89,7 +80,7 @@ class Survey:
             part, value = self._waiting.pop()
             if len(self._seen) <= VALUES_LIMIT:
                 with self._finding() as part.needs:
-                    part.told = self.told(self._class_text if is_a(value, type) else self.function_text, value)
+                    part.told = self.told(self._text, value)
         told: dict[str, list[str]] = {}
         for part in _reached(roots):
             told.setdefault(part.label, []).append(part.told)
@@ -114,6 +105,9 @@ class Survey:
             # nested too deep, a number too long to be written, or an object that does not want to be looked at: nothing
             # about the code of a block may keep it from running
             return UNRESOLVED
+
+    def _text(self, value: Any) -> str:
+        return class_text(self, value) if is_a(value, type) else self.function_text(value)
 
     # functions
 
@@ -245,7 +239,7 @@ class Survey:
             return self.refer(inner)
         if is_a(value, BuiltinFunctionType):
             return self._refer_builtin(value)
-        if owner_of_class(type(value)) is Owner.OURS and isinstance(_held(value).get("blocks"), Mapping):
+        if owner_of_class(type(value)) is Owner.OURS and isinstance(held(value).get("blocks"), Mapping):
             # a pipeline
             labels = [self.refer(block) for block in value.blocks.values()]
             return f"blocks {', '.join(map(str, labels))}"
@@ -254,12 +248,16 @@ class Survey:
         return None
 
     def _refer_function(self, function: FunctionType) -> str | None:
-        module = str(function.__globals__.get("__name__", ""))
-        who = modules.owner(module, function.__code__.co_filename)
+        module, who = str(function.__globals__.get("__name__", "")), modules.owner_of_function(function)
         if who is Owner.PROJECT:
             return self._wait_for("calls", function)
         told = self._package(module) if who is Owner.INSTALLED else f"{module}.{function.__qualname__}"
         inner = wrapped(function)
+        registry = held(function).get("registry")
+        if isinstance(registry, Mapping):
+            # functools.singledispatch: one function for each type
+            labels = [self.refer(each) for each in registry.values()]
+            return f"by type {', '.join(map(str, labels))}"
         if inner is None and function.__closure__ is None:
             return told
         # a decorator of somebody else's around the project's code
@@ -280,28 +278,6 @@ class Survey:
         self._waiting.append((part, value))
         self._found.append(part)
         return part.label
-
-    # classes
-
-    def _class_text(self, kind: type) -> str:
-        told = [f"({', '.join(str(self.refer(base)) for base in kind.__bases__)})", str(self.refer(type(kind)))]
-        notes = vars(kind).get("__annotations__")
-        if isinstance(notes, dict):
-            told.append(", ".join(f"{name}: {_annotation(note)}" for name, note in notes.items()))
-        for name, value in sorted(_attributes(kind), key=lambda item: item[0]):
-            told.append(f"{name} = {self._attribute_text(value, kind)}")
-        return "; ".join(told)
-
-    def _attribute_text(self, value: Any, kind: type) -> str:
-        """A method belongs to its class, and has no part of its own. Raises Unresolved."""
-        if is_a(value, FunctionType) and value.__module__ == kind.__module__ and wrapped(value) is None:
-            return self.function_text(value)
-        if type(value) in (staticmethod, classmethod):
-            return f"{type(value).__name__} {self._attribute_text(value.__func__, kind)}"
-        if type(value) is property:
-            made = (value.fget, value.fset, value.fdel)
-            return "property " + ", ".join("" if each is None else self._attribute_text(each, kind) for each in made)
-        return self.texts.text(value)
 
     # imports inside of functions
 
@@ -364,42 +340,9 @@ def _as_one(several: list[str]) -> str:
     return several[0] if len(several) == 1 else digest(" ".join(several))
 
 
-def wrapped(value: Any) -> Any:
-    """The function that a wrapper says it wraps, None if it is none. No code of the value's own is asked."""
-    inner = _held(value).get("__wrapped__")
-    return inner if inner is not value and callable(inner) else None
-
-
-def _held(value: Any) -> Mapping[str, Any]:
-    try:
-        found = object.__getattribute__(value, "__dict__")
-    except (AttributeError, TypeError):
-        return {}
-    return found if isinstance(found, Mapping) else {}
-
-
 def _cells(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
         except ValueError:
             raise Unresolved from None
-
-
-def _annotation(note: Any) -> str:
-    if isinstance(note, type):
-        return f"{note.__module__}.{note.__qualname__}"
-    return note if isinstance(note, str) else repr(note)
-
-
-def _attributes(kind: type) -> Iterator[tuple[str, Any]]:
-    members = getattr(kind, "__members__", None)
-    if isinstance(members, Mapping):
-        # an enum: its members, and none of what it keeps about them
-        yield from ((name, member.value) for name, member in members.items())
-    for name, value in vars(kind).items():
-        if name in _LEFT_OUT or name.startswith("_abc_"):
-            continue
-        if isinstance(members, Mapping) and (name in members or not is_a(value, (FunctionType, property))):
-            continue
-        yield name, value

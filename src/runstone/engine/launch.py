@@ -135,16 +135,17 @@ def launch(
         executors.check(pipeline.blocks[name], settings_of_block)
     values = check_inputs(pipeline.graph, params)
     check_shapes(pipeline.graph, values)
+    described, blocks = pipeline.described
     task = Task(
         graph=pipeline.graph,
         blocks=pipeline.blocks,
         settings=resolved,
         run_settings=whole,
+        codes={block.name: block.code for block in blocks},
         stop_on_failure=whole.on_error is not OnError.CONTINUE,
         params=values,
     )
     run_id = new_id()
-    described, blocks = pipeline.described
     infos, large = inputs.describe(values, params) if run_folder is not None else ({}, {})
     info = RunInfo(
         format=FORMAT,

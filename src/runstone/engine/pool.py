@@ -49,6 +49,8 @@ class Worker:
         self.board = board
         self.job: Job | None = None
         self.knows: set[int] = set()
+        # which code was found under which name when it was imported here
+        self.imported: dict[str, str] = {}
         self.ended_for: str | None = None
         self.death: changes.Died | None = None
         self.hung_up_at: float | None = None
@@ -82,6 +84,7 @@ class Pool:
         with self._lock:
             self._new.append(job)
             if self._thread is None:
+                self._closing = False
                 self._thread = threading.Thread(target=self._serve, name="runstone-workers", daemon=True)
                 self._thread.start()
         self._waker.send(b"+")
@@ -165,7 +168,7 @@ class Pool:
                 self._end(worker, job.grace / 2, CANCEL)
 
     def _hand_out(self, job: Job, busy: int, now: float) -> None:
-        waiting = [worker for worker in self._workers.values() if worker.waits]
+        waiting = [worker for worker in self._workers.values() if worker.waits and not self._is_stale(worker, job)]
         # those that know the job already need not learn it
         waiting.sort(key=lambda worker: job.task not in worker.knows)
         while busy < job.limit:
@@ -184,8 +187,17 @@ class Pool:
             busy += 1
             if job.task not in worker.knows:
                 worker.knows.add(job.task)
+                if job.code is not None:
+                    worker.imported.setdefault(*job.code)
                 self._tell(worker, job.learn, job.packed)
             self._tell(worker, message)
+
+    def _is_stale(self, worker: Worker, job: Job) -> bool:
+        """Whether it has imported the block with other code, which was reloaded here since; then it is ended."""
+        if job.code is None or worker.imported.get(job.code[0], job.code[1]) == job.code[1]:
+            return False
+        self._end(worker, 0.0, "stale")
+        return True
 
     def _tell(self, worker: Worker, message: Asked, payload: bytes = b"") -> None:
         try:

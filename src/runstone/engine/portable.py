@@ -10,19 +10,25 @@ import msgspec
 
 from runstone.blocks import Block
 from runstone.core.settings import Settings
+from runstone.engine import code
 from runstone.engine.control import Control
 from runstone.engine.record import Recorder, Stored
 from runstone.engine.work import Values, Work
-from runstone.errors import NotPortable
+from runstone.errors import NotPortable, RunstoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+class StaleCode(RunstoneError):
+    """Another process finds other code under the same name."""
+
+
 class Portable(msgspec.Struct, frozen=True, kw_only=True):
     """What another process needs to execute a block run.
 
-    sources: parameter -> its value, or where it is stored. folder: of the run, None if it is not kept.
+    sources: parameter -> its value, or where it is stored. folder: of the run, None if it is not kept. function: the
+    identity of the function alone, as the driver knows it.
     """
 
     block: Block[..., Any]
@@ -30,6 +36,7 @@ class Portable(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, Any]
     extras: dict[str, Any]
     folder: str | None
+    function: str | None
 
 
 class Received:
@@ -64,6 +71,7 @@ def pack(work: Work, values: Values, folder: str | None) -> bytes:
         sources=sources,
         extras=work.extras,
         folder=folder,
+        function=work.code.get("function"),
     )
     try:
         return _dumps(task)
@@ -77,6 +85,13 @@ def unpack(data: memoryview, path: Iterable[str]) -> Portable:
 
     sys.path.extend(place for place in path if place not in sys.path)
     task: Portable = pickle.loads(data)
+    block = task.block
+    here = code.parts(block.function, block.settings.version, None).get("function")
+    if code.UNRESOLVED not in (here, task.function) and here != task.function:
+        raise StaleCode(
+            f"the code of block {block.name!r} is another one here: its file was changed after the program had imported "
+            "it; start the program anew"
+        )
     return task
 
 

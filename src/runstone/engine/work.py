@@ -93,7 +93,7 @@ class Values:
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One block run to be executed. extras: what goes into its `**kwargs`."""
+    """One block run to be executed. extras: what goes into its `**kwargs`; code: the identity of its code."""
 
     block: Block[..., Any]
     settings: Settings
@@ -101,6 +101,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     control: Control
     values: Sources
     extras: dict[str, Any] = {}
+    code: dict[str, str] = {}
 
 
 class BlockEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ _decode = msgspec.json.Decoder(Said).decode
 _encode = msgspec.json.Encoder().encode
 _LOOK = 0.05
 _AT_ONCE = 16
+_TRUE_TO_THEIR_WORD = (futures.ThreadPoolExecutor, futures.ProcessPoolExecutor)
 _NOT_PORTABLE = (pickle.PickleError, ImportError, AttributeError, TypeError)
 
 
@@ -73,8 +74,7 @@ class _Submitter:
         job = self._job
         while job.failed is None and (self._pending or not (job.finished or job.stopping)):
             if job.stopping:
-                for future in self._pending:
-                    future.cancel()
+                self._cancel_all()
             else:
                 self._submit_all()
             if not self._pending:
@@ -88,6 +88,13 @@ class _Submitter:
         """Let go of an executor of our own making."""
         if self._renewed is not None:
             self._renewed.shutdown(wait=False, cancel_futures=True)
+
+    def _cancel_all(self) -> None:
+        """Take back what has not begun."""
+        # others may say so of what goes on all the same: Dask lets go of the future, and not of the task
+        if isinstance(self._executor, _TRUE_TO_THEIR_WORD):
+            for future in self._pending:
+                future.cancel()
 
     def _submit_all(self) -> None:
         if self._suspects:

@@ -34,7 +34,7 @@ CANCEL = "cancel"
 class Job(ABC):
     """One block run on a pool. All methods are called in the pool's thread.
 
-    packed: the pickled block run. limit: how many workers it may have at once.
+    packed: the pickled block run. limit: how many workers it may have at once. code: see `_reference`.
     failed: why it cannot go on (a record that could not be written, say); raised in the thread that waits for it.
     """
 
@@ -44,6 +44,7 @@ class Job(ABC):
         self.packed = packed
         self.learn = Learn(task=self.task, path=path)
         self.limit = limit
+        self.code = _reference(work)
         self.failed: BaseException | None = None
         self.over = threading.Event()
         self.receipts: list[Receipt] = []
@@ -119,6 +120,14 @@ class Job(ABC):
             # an exception may not survive the journey; it is described in words anyway
             return None
         return found if isinstance(found, BaseException) else None
+
+
+def _reference(work: Work) -> tuple[str, str] | None:
+    """Under which name another process imports the block, and which code it finds there; None if it travels whole."""
+    reduced = work.block.__reduce__()
+    if not isinstance(reduced, str):
+        return None
+    return f"{getattr(work.block, '__module__', '')}:{reduced}", str(sorted(work.code.items()))
 
 
 class WorkerRefused(Exception):
