@@ -24,6 +24,7 @@ from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine import executors, inline
 from runstone.engine.cancelling import Cancelling
 from runstone.engine.control import Control
+from runstone.engine.cores import cores
 from runstone.engine.failures import describe
 from runstone.engine.interrupts import KEYBOARD, Interrupts, raise_again
 from runstone.engine.record import Recorder
@@ -31,6 +32,10 @@ from runstone.engine.side_by_side import SideBySide
 from runstone.engine.work import BlockEnd, Values, Work
 from runstone.errors import FolderError, StorageError
 
+GAIN_SECONDS = 5.0
+"""A block that was shorter is not worth a word about where it ran."""
+
+_MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
 _UNENDED = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.RETRYING)
 
 
@@ -128,6 +133,26 @@ class Driver:
         self._unended.discard(name)
         begun = time.perf_counter()
         self._ended(name, inline.run(self._work(name)), time.perf_counter() - begun)
+
+    def offer_what_is_made(self) -> None:
+        """Let blocks find what earlier epochs have made, or what was taken over from another run."""
+        for name, block in self.recorder.state.blocks.items():
+            if block.status in _MADE:
+                for output in self.task.blocks[name].outputs:
+                    self.values.put(output, self.recorder.made(output, None))
+
+    def gains(self) -> str | None:
+        """In one line, which block would have ended sooner in several processes; None if none would, by much."""
+        found: tuple[float, str] | None = None
+        for name, block in self.recorder.state.blocks.items():
+            seconds = block.duration or 0.0
+            is_here = executors.is_inline(self.task.blocks[name], self.task.settings[name])
+            if is_here and (block.total or 0) > 1 and seconds >= GAIN_SECONDS and block.cpu_seconds > seconds / 2:
+                found = max(found or (0.0, ""), (seconds, name))
+        if found is None or (several := cores()) == 1:
+            return None
+        seconds, name = found
+        return f"block {name!r} took {seconds:,.0f} s on one core; executor='processes' would use {several}"
 
     def _beside_each_other(self) -> None:
         """Execute all blocks, those with an executor of their own beside each other."""

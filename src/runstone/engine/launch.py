@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import os
@@ -17,7 +18,7 @@ from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.core.status import progress_fraction
-from runstone.engine import executors, resuming, stop
+from runstone.engine import executors
 from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
@@ -25,8 +26,7 @@ from runstone.engine.failures import clean
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import InputError, SettingError
-from runstone.folder import clock, identity, inputs, pulse
-from runstone.folder.read import read_run
+from runstone.folder import clock, identity, inputs, pulse, writer
 from runstone.version import VERSION
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ class Launched:
         finally:
             pulse.leave(recorder.heart)
             recorder.close()
+        gains = self.driver.gains() if self._show in (None, True) else None
+        if gains is not None and sys.stderr is not None:
+            sys.stderr.write(f"{gains}\n")
 
 
 class Known:
@@ -97,6 +100,8 @@ class Known:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        from runstone.folder.read import read_run
+
         self.run_id = read_run(folder).info.id
 
     def cancel(self, by: str, message: str) -> None:
@@ -170,15 +175,26 @@ def launch(
         memory.start()
         return Launched(driver, info, show_progress)
     folder = _folder(run_folder, pipeline.name, run_id)
-    begun = resuming.begin(
-        folder, info, large, resume=resume, overwrite=overwrite, unproven=take_over, by=stop.who() if take_over else ""
-    )
+    begun = _begin(folder, info, large, resume=resume, overwrite=overwrite, take_over=take_over)
     if isinstance(begun, str):
         return Known(begun)
     begun.on_broken = control.break_off
     driver = Driver(task, FolderRecorder(begun), control)
-    resuming.offer_what_is_made(driver.values, begun.state, begun.folder, begun.info)
+    driver.offer_what_is_made()
     return Launched(driver, begun.info, show_progress)
+
+
+def _begin(
+    folder: str, info: RunInfo, large: inputs.Large, *, resume: bool, overwrite: bool, take_over: bool
+) -> writer.RunWriter | str:
+    """The writer of the run to execute; or the folder of one that is what was asked for."""
+    if not resume and not os.path.lexists(folder):
+        with contextlib.suppress(FileExistsError):
+            return writer.begin(folder, info, "inline", inputs.saver(folder, large))
+    # loaded by those who go on with something: a new run has no need of it
+    from runstone.engine import resuming
+
+    return resuming.begin(folder, info, large, resume=resume, overwrite=overwrite, unproven=take_over)
 
 
 def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str) -> str:

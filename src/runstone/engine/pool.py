@@ -19,6 +19,7 @@ import time
 from runstone.core.receipts import Receipt
 from runstone.engine.board import Board
 from runstone.engine.channel import Asked, Channel, Ended, Forget, Happened, Refused, Said
+from runstone.engine.cores import cores
 from runstone.engine.executors.job import CANCEL, TIMEOUT, Death, Job, WorkerRefused
 from runstone.engine.guard import changes
 from runstone.engine.guard.client import Child, Guard
@@ -30,13 +31,6 @@ LIMIT = 512
 _LOOK = 0.02
 _IDLE_SECONDS = 300.0
 _DOUBT_SECONDS = 1.0
-
-
-def cores() -> int:
-    """How many workers compute at once without being in each other's way."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Worker:

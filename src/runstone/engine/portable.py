@@ -89,8 +89,8 @@ def unpack(data: memoryview, path: Iterable[str]) -> Portable:
     here = code.parts(block.function, block.settings.version, None).get("function")
     if code.UNRESOLVED not in (here, task.function) and here != task.function:
         raise StaleCode(
-            f"the code of block {block.name!r} is another one here: its file was changed after the program had imported "
-            "it; start the program anew"
+            f"the code of block {block.name!r} is another one here: its file was changed after the program had "
+            "imported it; start the program anew"
         )
     return task
 

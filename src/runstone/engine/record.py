@@ -18,7 +18,6 @@ from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
 from runstone.errors import NotStorable
-from runstone.folder.load import Loader, StoredArray
 from runstone.folder.logs import LogWriter
 from runstone.folder.pulse import Beating
 
@@ -43,6 +42,8 @@ class Stored(msgspec.Struct, frozen=True):
 
     def load(self) -> Any:
         """The value; a mapped output as a MappedArray that reads its cells when they are asked for."""
+        from runstone.folder.load import Loader, StoredArray
+
         found = Loader(self.folder, trust=True).output(self.output)
         return found.as_mapped(lazy=True) if isinstance(found, StoredArray) else found
 

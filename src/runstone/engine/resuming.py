@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import msgspec
 
@@ -12,27 +11,26 @@ from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
 from runstone.core.resumption import Step
 from runstone.core.reuse import Side, reasons
-from runstone.core.statuses import BlockStatus, RunStatus
+from runstone.core.statuses import RunStatus
 from runstone.engine.finish import write_end
-from runstone.engine.record import Stored
-from runstone.engine.work import Values
+from runstone.engine.stop import who
 from runstone.folder import input_digests, inputs, read, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
 from runstone.folder.succession import Succession, settle
 from runstone.folder.takeover import take_over
 
-MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
-
 
 def begin(
-    folder: str, info: RunInfo, large: inputs.Large, *, resume: bool, overwrite: bool, unproven: bool, by: str
+    folder: str, info: RunInfo, large: inputs.Large, *, resume: bool, overwrite: bool, unproven: bool
 ) -> writer.RunWriter | str:
     """The writer of the run to execute; or the folder of the run that is already what was asked for.
 
-    info, large: of the run that is wanted. unproven: a person's word that the old driver is dead; by: whose.
+    info, large: of the run that is wanted. unproven: a person's word that the old driver is dead.
     Raises InputError if there is a run and nothing was said about it, FolderError if it cannot be gone on with.
     """
+
+    by = who() if unproven else ""
 
     @functools.cache
     def new() -> Side:
@@ -76,16 +74,7 @@ def _begin(settled: Succession, info: RunInfo, large: inputs.Large) -> writer.Ru
             retry_of=settled.earlier.reading.info.id,
             reuse=reasons(settled.plans),
         )
-    save = functools.partial(inputs.save, settled.folder, large) if large else None
-    begun = writer.begin(settled.folder, info, "inline", save)
+    begun = writer.begin(settled.folder, info, "inline", inputs.saver(settled.folder, large))
     if settled.earlier is not None:
         adopt(begun, settled.earlier, settled.plans)
     return begun
-
-
-def offer_what_is_made(values: Values, recorder_state: Any, folder: str, info: RunInfo) -> None:
-    """Let blocks find what earlier epochs have made, or what was taken over."""
-    for block in info.blocks:
-        if recorder_state.blocks[block.name].status in MADE:
-            for output in block.outputs:
-                values.put(output, Stored(folder, output))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runstone.core.events import Chunk, ColumnMeta
@@ -53,6 +54,11 @@ def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[
                 "run_folder=None, which keeps nothing"
             ) from refusal
     return infos, large
+
+
+def saver(folder: str, large: Large) -> Callable[[], tuple[str, str]] | None:
+    """What writes the large parameters; None if there are none."""
+    return functools.partial(save, folder, large) if large else None
 
 
 def save(folder: str, large: Large) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from runstone.blocks import Block
 from runstone.core.calls import CallPlan
 from runstone.engine import inline, mapped, pool
+from runstone.engine.cores import cores
 from runstone.engine.executors.elements import ElementsJob
 from runstone.engine.executors.packed import Packed, packed
 from runstone.engine.executors.team import Team
@@ -66,11 +67,11 @@ class Auto:
         return here.end()
 
     def _is_worth(self, seconds: float) -> bool:
-        return pool.cores() > 1 and seconds > WORTH_SECONDS
+        return cores() > 1 and seconds > WORTH_SECONDS
 
     def _elsewhere(self, portion: mapped.Portion, here: Team, found: Packed) -> BlockEnd | None:
         work = self._work
-        limit = work.settings.max_parallel or pool.cores()
+        limit = work.settings.max_parallel or cores()
         job = ElementsJob(work, self._plan, here.rest(), found.data, paths(), limit)
         job.told = here.told
         pool.shared().execute(job)

@@ -9,6 +9,7 @@ from runstone.core.calls import CallPlan
 from runstone.core.reasons import Reason
 from runstone.core.statuses import BlockStatus
 from runstone.engine import mapped, pool
+from runstone.engine.cores import cores
 from runstone.engine.executors.called import CallJob
 from runstone.engine.executors.elements import ElementsJob
 from runstone.engine.executors.job import Job, WorkerRefused
@@ -40,7 +41,7 @@ class OnWorkers:
 
     def limit(self) -> int:
         """How many compute at once."""
-        return self._task.work.settings.max_parallel or pool.cores()
+        return self._task.work.settings.max_parallel or cores()
 
     def do(self, job: Job) -> None:
         """Have a job done. Raises what makes it impossible."""

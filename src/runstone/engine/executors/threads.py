@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from runstone.core.calls import CallPlan
 from runstone.engine import inline, mapped
+from runstone.engine.cores import cores
 from runstone.engine.executors.team import Team
-from runstone.engine.pool import cores
 from runstone.engine.work import BlockEnd, Work
 
 

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import msgspec
 
 from runstone.errors import FolderError
-from runstone.folder.values.apart import read_apart
 from runstone.folder.values.parquet import SAFE_PYARROW, read_parquet, safe_pyarrow
 from runstone.folder.values.tagged import NOT_PLAIN, to_tagged
 
@@ -69,7 +68,13 @@ def decode_table(data: bytes | memoryview, library: Library, *, trust: bool = Tr
     if pyarrow is None:
         raise FolderError(f"a stored value is a table; install pyarrow {SAFE_PYARROW} or newer to load it")
     try:
-        table = read_parquet(data) if trust else read_apart(data)
+        if trust:
+            table = read_parquet(data)
+        else:
+            # loaded by those who look at what others made: it starts processes
+            from runstone.folder.values.apart import read_apart
+
+            table = read_apart(data)
         if library == "pandas":
             return table.to_pandas()
         if library == "polars":
