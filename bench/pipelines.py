@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+import time
 from typing import Any
 
 CHAIN = 10
@@ -15,6 +19,19 @@ def double_or_fail(x: int) -> int:
     if x % 10 == 3:
         raise ValueError("boom")
     return x * 2
+
+
+def deadly(x: int) -> int:
+    """Like `double`; in a process that says so, it dies in the middle, when what came before is recorded."""
+    if x == 5_000 and os.environ.get("DIE"):
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x * 2
+
+
+def pause(v: int) -> int:
+    time.sleep(0.05)
+    return v
 
 
 def total(y: list[int]) -> int:
@@ -44,6 +61,22 @@ def fan_with_failures() -> Any:
 
     mapped = block(double_or_fail, mapspec="x[i] -> y[i]", on_error="continue")
     return Pipeline("fan_with_failures", [mapped, block(total, output="s", missing="drop")])
+
+
+def mortal() -> Any:
+    from runstone import Pipeline, block
+
+    return Pipeline("mortal", [block(deadly, mapspec="x[i] -> y[i]"), block(total, output="s")])
+
+
+def slow_chain() -> Any:
+    from runstone import Pipeline, block
+
+    names = [f"w{number}" for number in range(41)]
+    return Pipeline(
+        "slow",
+        [block(pause, name=new, output=new, renames={"v": old}) for old, new in zip(names, names[1:], strict=False)],
+    )
 
 
 def peer_chain() -> Any:

@@ -181,6 +181,23 @@ def test_two_names_that_swapped_what_they_mean_are_noticed(shop: Project) -> Non
     assert changed(before, shop.parts()) == {"function"}
 
 
+def test_two_functions_of_one_name_that_changed_places_are_noticed(shop: Project) -> None:
+    source = """
+        def times(n):
+            def inner(x):
+                return x * n
+            return inner
+        one, two = {}
+        def work(x):
+            return one(x) - two(x)
+    """
+    shop.write("flow", source.format("times(2), times(3)"))
+    before = shop.parts()
+    assert code.UNRESOLVED not in before.values()
+    shop.write("flow", source.format("times(3), times(2)"))
+    assert changed(before, shop.parts()) == {"calls:shop.flow.times.<locals>.inner"}
+
+
 CLASSES = {
     "a method": ("return self.x", "return -self.x"),
     "an attribute": ("unit = 'm'", "unit = 'cm'"),
@@ -233,6 +250,79 @@ def test_a_class_is_compared_with_all_that_it_does(shop: Project, what: str) -> 
     assert found == {"class:shop.flow.Base" if what == "a base" else "class:shop.flow.Point"}
     shop.write("flow", "\n\n" + CLASS.replace("A place.", "Some place."))
     assert not changed(before, shop.parts())
+
+
+KINDS_OF_CLASSES = """
+import abc, collections, functools, threading, typing
+import msgspec
+T = typing.TypeVar("T")
+class Tuple(typing.NamedTuple):
+    a: int
+    b: str = "x"
+class Struct(msgspec.Struct):
+    a: int
+    b: list[int] = msgspec.field(default_factory=list)
+class Base(abc.ABC, typing.Generic[T]):
+    lock = threading.Lock()
+    @abc.abstractmethod
+    def f(self): ...
+class Derived(Base[int]):
+    def f(self):
+        return 1
+    @functools.cached_property
+    def c(self):
+        return 2
+    @functools.lru_cache
+    def l(self):
+        return 3
+    @functools.singledispatchmethod
+    def s(self, x):
+        return 4
+    @s.register
+    def _(self, x: int):
+        return 5
+    p = functools.partialmethod(f)
+class Fault(ValueError):
+    def __str__(self):
+        return "6"
+class Typed(typing.TypedDict):
+    a: int
+old = collections.namedtuple("old", "a b")
+@functools.singledispatch
+def single(x):
+    return 7
+@single.register
+def _(x: int):
+    return 8
+def work(x):
+    return Tuple, Struct, Derived, Fault, Typed, old, single
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ('b: str = "x"', 'b: str = "y"', "class:shop.flow.Tuple"),
+        ("a: int\n    b: list", "a: float\n    b: list", "class:shop.flow.Struct"),
+        ("return 1", "return 10", "class:shop.flow.Derived"),
+        ("return 2", "return 10", "calls:shop.flow.Derived.c"),
+        ("return 3", "return 10", "calls:shop.flow.Derived.l"),
+        ("return 5", "return 10", "calls:shop.flow.Derived._"),
+        ('return "6"', 'return "10"', "class:shop.flow.Fault"),
+        ("Dict):\n    a: int", "Dict):\n    a: str", "class:shop.flow.Typed"),
+        ('"a b"', '"a c"', "class:shop.flow.old"),
+        ("return 7", "return 10", "calls:shop.flow.single"),
+        ("return 8", "return 10", "calls:shop.flow._"),
+    ],
+)
+def test_classes_of_many_makes_can_be_compared(shop: Project, old: str, new: str, part: str) -> None:
+    shop.write("flow", KINDS_OF_CLASSES)
+    before = shop.parts()
+    assert code.UNRESOLVED not in before.values()
+    assert not changed(before, shop.parts())
+    assert old in KINDS_OF_CLASSES
+    shop.write("flow", KINDS_OF_CLASSES.replace(old, new))
+    assert part in changed(before, shop.parts())
 
 
 def test_members_of_an_enum_count(shop: Project) -> None:
@@ -346,13 +436,18 @@ CONSTANTS = [
     ("re.compile('a')", "re.compile('a', 2)"),
     ("pathlib.Path('a')", "pathlib.Path('b')"), ("datetime.date(2026, 1, 1)", "datetime.date(2026, 1, 2)"),
     ("functools.partial(int, base=2)", "functools.partial(int, base=3)"), ("[len]", "[max]"), ("int", "float"),
-    ("operator.itemgetter", "operator.attrgetter"),
+    ("operator.itemgetter", "operator.attrgetter"), ("collections.OrderedDict(a=1)", "collections.OrderedDict(a=2)"),
+    ("collections.Counter('ab')", "collections.Counter('aab')"),
+    ("collections.deque([], 2)", "collections.deque([], 3)"),
+    ("collections.defaultdict(list)", "collections.defaultdict(dict)"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("one", "other"), CONSTANTS)
 def test_constants_of_many_kinds_are_compared(one: str, other: str) -> None:
-    source = "import re, pathlib, datetime, functools, operator\nVALUE = {}\ndef work(x):\n    return VALUE"
+    source = (
+        "import re, pathlib, datetime, functools, operator, collections\nVALUE = {}\ndef work(x):\n    return VALUE"
+    )
     before = code.parts(made(source.format(one)), None)
     assert code.UNRESOLVED not in before.values()
     assert not changed(before, code.parts(made(source.format(one)), None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,12 +28,14 @@ from runstone.engine.cores import cores
 from runstone.engine.failures import describe
 from runstone.engine.interrupts import KEYBOARD, Interrupts, raise_again
 from runstone.engine.record import Recorder
-from runstone.engine.side_by_side import SideBySide
 from runstone.engine.work import BlockEnd, Values, Work
 from runstone.errors import FolderError, StorageError
 
 GAIN_SECONDS = 5.0
 """A block that was shorter is not worth a word about where it ran."""
+
+if TYPE_CHECKING:
+    from runstone.engine.side_by_side import SideBySide
 
 _MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
 _UNENDED = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.RETRYING)
@@ -156,6 +158,9 @@ class Driver:
 
     def _beside_each_other(self) -> None:
         """Execute all blocks, those with an executor of their own beside each other."""
+        # loaded by those who need it, like the executors
+        from runstone.engine.side_by_side import SideBySide
+
         side_by_side = SideBySide(self.control)
         try:
             while not self.control.stopping:

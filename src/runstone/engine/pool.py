@@ -100,6 +100,22 @@ class Pool:
     # the thread
 
     def _serve(self) -> None:
+        while True:
+            try:
+                self._do_jobs()
+            except BaseException as error:
+                # whoever waits for a job would wait for ever
+                for job in self._jobs:
+                    job.failed = job.failed or error
+            with self._lock:
+                # before anybody starts the next thread: these workers are of this one
+                self._shut()
+                if self._closing or not self._new:
+                    self._thread = None
+                    return
+
+    def _do_jobs(self) -> None:
+        """Serve until the pool is closed, or has had nothing to do for long."""
         idle_since = time.monotonic()
         while True:
             # jobs are looked at now and then: somebody may have asked them to stop, and time limits run out
@@ -113,24 +129,26 @@ class Pool:
             with self._lock:
                 self._jobs += self._new
                 self._new.clear()
-                now = time.monotonic()
-                idle_since = now if self._jobs else idle_since
-                if self._closing or (not self._jobs and now - idle_since > _IDLE_SECONDS):
-                    self._thread = None
-                    break
+            now = time.monotonic()
+            idle_since = now if self._jobs else idle_since
+            if self._closing or now - idle_since > _IDLE_SECONDS:
+                return
             for worker in list(self._workers.values()):
                 self._doubt(worker, now)
-            for job in list(self._jobs):
+            # who has fewest workers chooses first, so that a short run does not wait for a long one
+            for job in sorted(self._jobs, key=lambda job: len(self._busy(job))):
                 self._attend(job, now)
-        self._shut()
 
     @property
     def _guard_is_due(self) -> bool:
         return self._guard is not None and self._guard.look_at is not None
 
+    def _busy(self, job: Job) -> list[Worker]:
+        return [worker for worker in self._workers.values() if worker.job is job]
+
     def _attend(self, job: Job, now: float) -> None:
         """Stop a job that is to be stopped, hand out its work, and let go of it when it is over."""
-        busy = [worker for worker in self._workers.values() if worker.job is job]
+        busy = self._busy(job)
         if job.failed is not None:
             for worker in busy:
                 self._end(worker, 0.0, CANCEL)
@@ -141,9 +159,7 @@ class Pool:
                 if worker.ended_for is None and job.overdue(worker.number, worker.board):
                     self._end(worker, job.grace, TIMEOUT)
             self._hand_out(job, len(busy), now)
-        if not any(worker.job is job for worker in self._workers.values()) and (
-            job.failed is not None or job.stopping or job.finished
-        ):
+        if not self._busy(job) and (job.failed is not None or job.stopping or job.finished):
             self._jobs.remove(job)
             for worker in self._workers.values():
                 if job.task in worker.knows:
@@ -167,9 +183,16 @@ class Pool:
         waiting.sort(key=lambda worker: job.task not in worker.knows)
         while busy < job.limit:
             if not waiting:
-                if not job.wants_more(now) or len(self._workers) >= max(job.limit, cores(), 1):
+                # twice as many where a job has none at all, as the elements of others may take hours
+                most = max(job.limit, cores()) * (1 if busy else 2)
+                if not job.wants_more(now) or len(self._workers) >= most:
                     return
-                started = self._start()
+                try:
+                    started = self._start()
+                except Exception as error:
+                    # no descriptor or process is left for it; those that work for the job already go on
+                    job.failed = None if busy else error
+                    return
                 if started is None:
                     return
                 waiting.append(started)
@@ -310,10 +333,11 @@ class Pool:
 
     def _shut(self) -> None:
         """End all workers and the guard."""
-        for job in self._jobs:
+        ended = self._jobs + (self._new if self._closing else [])
+        for job in ended:
             job.failed = job.failed or RuntimeError("the worker processes were ended while the run went on")
-            job.over.set()
-        self._jobs.clear()
+        self._jobs = []
+        self._new = [job for job in self._new if job not in ended]
         for worker in self._workers.values():
             self._hung_up(worker)
             worker.channel.close()
@@ -323,6 +347,8 @@ class Pool:
             self._selector.unregister(self._guard)
             self._guard.close()
             self._guard = None
+        for job in ended:
+            job.over.set()
 
 
 def _death(worker: Worker) -> Death:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runstone.blocks import Block
+from runstone.core.reuse import UNRESOLVED
 from runstone.core.settings import Settings
 from runstone.engine import code
 from runstone.engine.control import Control
@@ -87,7 +88,7 @@ def unpack(data: memoryview, path: Iterable[str]) -> Portable:
     task: Portable = pickle.loads(data)
     block = task.block
     here = code.parts(block.function, block.settings.version, None).get("function")
-    if code.UNRESOLVED not in (here, task.function) and here != task.function:
+    if UNRESOLVED not in (here, task.function) and here != task.function:
         raise StaleCode(
             f"the code of block {block.name!r} is another one here: its file was changed after the program had "
             "imported it; start the program anew"

@@ -25,7 +25,7 @@ def cancel(folder: str, *, message: str = "", wait: float = 0.0, unproven: bool 
     """
     if door.is_run(folder):
         raise ForeignFolder(door.refusal(folder))
-    found = status(folder)
+    found = _status(folder)
     if found["done"]:
         return found
     if found["liveness"] == Liveness.GONE or unproven:
@@ -35,17 +35,24 @@ def cancel(folder: str, *, message: str = "", wait: float = 0.0, unproven: bool 
             write_end(folder, RunStatus.CANCELLED, reason=reason, message=message, by=who(), unproven=unproven)
         except FolderError:
             # somebody else may have been first
-            found = status(folder)
+            found = _status(folder)
             if not found["done"]:
                 raise
-        return status(folder)
+        return _status(folder)
     requests.leave(folder, requests.CANCEL, by=who(), message=message)
     until = time.monotonic() + wait
     while not found["done"] and found["liveness"] != Liveness.GONE and time.monotonic() < until:
         time.sleep(_LOOK)
-        found = status(folder)
+        found = _status(folder)
     if found["liveness"] == Liveness.GONE and not found["done"]:
         return cancel(folder, message=message)
+    return found
+
+
+def _status(folder: str) -> dict[str, Any]:
+    found = status(folder)
+    if "done" not in found:
+        raise FolderError(str(found["error"]))
     return found
 
 

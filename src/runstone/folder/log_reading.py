@@ -99,7 +99,7 @@ def _backwards(look: Look, files: list[LogFile], search: Search, largest: int) -
     reached = "~"
     for file in reversed(files):
         for piece in log_lines.backwards(look, file.name, file.size, largest):
-            for line in reversed(list(search.lines(piece))):
+            for line in search.lines_backwards(piece):
                 reached = min(reached, line.at or reached)
                 yield reached, line
             reached = min(reached, log_lines.parse(piece.first()).at or reached)

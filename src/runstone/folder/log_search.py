@@ -7,7 +7,7 @@ have it are decoded and looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -92,7 +92,14 @@ class Search:
 
     def lines(self, piece: Piece) -> Iterator[LogLine]:
         """The wanted lines of a piece, in their order."""
-        for line in self._candidates(piece.data, piece.start, piece.stop):
+        return self._wanted(self._candidates(piece.data, piece.start, piece.stop))
+
+    def lines_backwards(self, piece: Piece) -> Iterator[LogLine]:
+        """The same, the last one first."""
+        return self._wanted(reversed(list(self._candidates(piece.data, piece.start, piece.stop))))
+
+    def _wanted(self, candidates: Iterable[bytes]) -> Iterator[LogLine]:
+        for line in candidates:
             if line and self._query.wants(found := parse(line)):
                 yield found
 

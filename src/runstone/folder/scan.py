@@ -125,9 +125,11 @@ def scan_pack(
     return scan
 
 
-def frames(descriptor: int, start: int, stop: int, *, verify_from: int) -> list[Frame]:
+def frames(
+    descriptor: int, start: int, stop: int, *, verify_from: int, allowance: Allowance | None = None
+) -> list[Frame]:
     """The frames between two offsets, with all that loading takes; values behind `verify_from` are checked."""
-    return list(_walk(descriptor, start, stop, verify_from, Scan(records=[], end=start), None, whole=True))
+    return list(_walk(descriptor, start, stop, verify_from, Scan(records=[], end=start), allowance, whole=True))
 
 
 def _walk(

@@ -27,7 +27,6 @@ from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.errors import FolderError, InputError, StorageError, Superseded
 from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, disk, identity, layout
-from runstone.folder.foreign import door
 from runstone.folder.journal import encode_line
 from runstone.folder.pack import encode_frame
 from runstone.folder.unsynced import Unsynced
@@ -395,7 +394,7 @@ def begin(
     while not os.path.isdir(above[-1]) and above[-1] != os.path.dirname(above[-1]):
         above.append(os.path.dirname(above[-1]))
     disk.make_folder(folder, parents=True)
-    if os.path.lexists(f"{folder}/{layout.RUN}") or door.is_run(folder):
+    if os.path.lexists(f"{folder}/{layout.RUN}"):
         raise FileExistsError(folder)
     disk.make_folder(f"{folder}/{layout.JOURNAL}")
     path = f"{folder}/{layout.journal(1)}"

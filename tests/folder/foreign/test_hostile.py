@@ -18,6 +18,7 @@ import pytest
 from runstone.cli.main import invoke
 from runstone.core.status import KEYS
 from runstone.folder import observe
+from runstone.folder.foreign.pipefunc import stored
 from runstone.folder.listing import list_runs
 from tests.folder.spy import Spy, picture
 
@@ -233,6 +234,17 @@ def test_impossible_heartbeats(folder: Path, key: str, value: object) -> None:
     assert check(folder)["status"] in ("incomplete", "pending", "running")
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59+00:00", "1970-01-01T00:00:00+00:00"])
+def test_a_heartbeat_from_another_age_is_no_sign_of_life(folder: Path, at: str) -> None:
+    beat = json.loads((folder / BEAT).read_text())
+    (folder / BEAT).write_text(json.dumps(beat | {"updated_at": at, "status": "running"}))
+    (folder / "outputs/lab.note.cloudpickle").unlink()
+
+    status = check(folder)
+
+    assert (status["status"], status["liveness"], status["status_source"]) == ("incomplete", "lost", "heartbeat")
+
+
 @pytest.mark.parametrize("moment", [0, 2**33, 4_000_000_000])
 def test_impossible_times(folder: Path, moment: int) -> None:
     (folder / BEAT).unlink()
@@ -271,6 +283,15 @@ def test_names_in_a_folder_may_be_no_text(folder: Path) -> None:
     folder.rename(strange)
 
     assert check(strange)["status"] == "completed"
+
+
+def test_more_files_than_are_counted_are_not_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "_ENTRIES", 3)
+
+    status = check(folder)
+
+    assert status["outputs"]["y"]["progress"] is None
+    assert status["message"].endswith("y has more files than are counted")
 
 
 def test_folders_within_folders_end_somewhere(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runstone.folder import observe
+from runstone.folder import clock, observe
 from tests.folder.spy import picture
 
 real = pytest.importorskip("tests.folder.foreign.real", reason="pipefunc is not installed")
@@ -193,6 +193,18 @@ def test_a_resumed_run_is_completed_also_in_a_copy_whose_times_tell_nothing(tmp_
     assert message(tmp_path / "copy") == "the heartbeat says failed, but every output is there"
 
 
+def test_in_a_copy_whose_times_tell_nothing_the_heartbeat_is_believed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    real.asynchronous(folder, [real.fragile, real.follow], {"x": [1, 2, 3]}, chunksizes=1)
+    real.age(folder, MINUTES)
+    # copied slowly, the description last
+    for name, late in ((BEAT, 90), ("run_info.json", 100)):
+        found = (folder / name).stat().st_mtime
+        os.utime(folder / name, (found + late, found + late))
+
+    assert words(folder) == ("failed", "ended", "heartbeat", True, False)
+
+
 def test_outputs_that_were_removed_are_not_complete_whatever_the_heartbeat_says(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     real.asynchronous(folder, [real.double, real.add], {"x": [1, 2, 3]})
@@ -241,6 +253,22 @@ def test_values_that_are_empty_or_cut_off_are_missing(tmp_path: Path, storage: s
     assert not status["outputs"]["lab.note"]["complete"]
     assert status["outputs"]["y"]["progress"] == pytest.approx(2 / 3 if storage == "file_array" else 0)
     assert "files are empty or cut off, and count as missing: lab.note, y" in status["message"]
+
+
+def test_a_run_began_when_its_defaults_were_written(tmp_path: Path) -> None:
+    """run_info.json is written again whenever a shape becomes known."""
+    folder = tmp_path / "run"
+    real.sync(folder, [real.make, real.increase], {})
+    began = (folder / "defaults/defaults.cloudpickle").stat().st_mtime
+    os.utime(folder / "run_info.json", (began + 50, began + 50))
+    os.utime(folder / "outputs/more/__3__.pickle", (began + 60, began + 60))
+
+    status = observe.status(str(folder))
+
+    assert clock.seconds(status["started_at"]) == pytest.approx(began, abs=1e-5)
+    assert clock.seconds(status["last_modified"]) == pytest.approx(began + 50, abs=1e-5)
+    assert clock.seconds(status["finished_at"]) == pytest.approx(began + 60, abs=1e-5)
+    assert status["duration_seconds"] == pytest.approx(60)
 
 
 def test_a_moved_folder_is_the_same_run(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import pickletools
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -200,6 +203,37 @@ def test_a_mark_without_a_value_or_beyond_the_array_counts_for_nothing(tmp_path:
         zarr_layout.chunk(folder, part, (0,), version=2).write_bytes(b"x")
 
     assert observe.status(str(folder))["outputs"]["y"]["progress"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("storage", ["zarr_memory", "zarr_shared_memory"])
+def test_a_zarr_array_that_is_still_in_memory_is_unknown(tmp_path: Path, storage: str) -> None:
+    folder = tmp_path / "run"
+    zarr_layout.write_run(folder, (3,), version=3)
+    info = folder / "run_info.json"
+    info.write_text(info.read_text().replace("zarr_file_array", storage))
+    assert observe.status(str(folder))["status"] == "completed"
+
+    shutil.rmtree(folder / "outputs/y")
+    status = observe.status(str(folder))
+    assert (status["status"], status["outputs"]["y"]["progress"]) == ("running", None)
+
+
+def test_errors_that_cannot_be_seen_are_those_that_the_heartbeat_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    zarr_layout.write_run(folder, (3,), version=3, error_handling="continue")
+    (folder / "pipefunc_status.json").write_text(
+        json.dumps(
+            {
+                "status": "completed",
+                "updated_at": datetime.now(UTC).isoformat(),
+                "functions": [{"function_name": "f", "output_names": ["y"], "n_completed": 2, "n_failed": 1}],
+            }
+        )
+    )
+
+    status = observe.status(str(folder))
+
+    assert (status["status"], status["message"]) == ("degraded", "the heartbeat counts 1 failed")
 
 
 @pytest.mark.skipif(find_spec("zarr") is None, reason="zarr is not installed")

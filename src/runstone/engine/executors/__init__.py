@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstone.blocks import Block
 from runstone.core.settings import INLINE, Settings
 from runstone.engine import inline
-from runstone.engine.side_by_side import Prepared
 from runstone.engine.work import BlockEnd, Values, Work
 from runstone.errors import SettingError
+
+if TYPE_CHECKING:
+    from runstone.engine.side_by_side import Prepared
 
 _KILLABLE = "processes"
 

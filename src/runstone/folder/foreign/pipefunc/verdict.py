@@ -140,7 +140,7 @@ def _well(evidence: Evidence) -> tuple[str, list[str]]:
     beat = evidence.heartbeat
     counted = 0 if beat is None else sum(max(0, function.n_failed) for function in beat.functions)
     if counted and evidence.info.tolerant:
-        return "degraded", [f"{counted:,} calls failed, as the heartbeat says"]
+        return "degraded", [f"the heartbeat counts {counted:,} failed"]
     return "completed", []
 
 
