@@ -37,9 +37,15 @@ class ToWorker(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Learn(ToWorker, frozen=True, kw_only=True):
-    """A block run; the payload is the pickled `engine.task.Task`. path: where modules are found."""
+    """A block run; the payload is the pickled `engine.portable.Portable`.
+
+    path: where modules are found. directory, environ: of the driver when the block run began; None if its directory was
+    deleted.
+    """
 
     path: list[str]
+    directory: bytes | None = None
+    environ: list[tuple[bytes, bytes]] = []
 
 
 class Compute(ToWorker, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from runstone.blocks import Block
 from runstone.core import events as ev
+from runstone.core.fold import BlockState
 from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.outcome import Policy, consequences, ready, run_end
@@ -247,7 +248,7 @@ class Driver:
         state = self.recorder.state
         if state.done:
             return
-        if self.control.stopping and any(status not in BLOCK_DONE for status in self._statuses().values()):
+        if self.control.stopping and any(map(_was_stopped, state.blocks.values())):
             self._cancelled()
             return
         status, reason = run_end(self._policy, self._statuses())
@@ -275,3 +276,8 @@ class Driver:
             elif block.status is BlockStatus.FAILED:
                 found.append(f"{name}: {block.message or 'failed'}")
         return "; ".join(found[:5])
+
+
+def _was_stopped(block: BlockState) -> bool:
+    """Whether a block of a run that was asked to stop had not come to its own end."""
+    return block.status not in BLOCK_DONE or (block.status is BlockStatus.CANCELLED and block.reason is Reason.TIMEOUT)

@@ -18,11 +18,13 @@ import time
 
 from runstone.core.receipts import Receipt
 from runstone.engine.board import Board
+from runstone.engine.capture import Speaker
 from runstone.engine.channel import Asked, Channel, Ended, Forget, Happened, Refused, Said
 from runstone.engine.cores import cores
 from runstone.engine.executors.job import CANCEL, TIMEOUT, Death, Job, WorkerRefused
 from runstone.engine.guard import changes
 from runstone.engine.guard.client import Child, Guard
+from runstone.engine.worker_output import WorkerOutput
 
 MAIN = "runstone.engine.worker:main"
 LIMIT = 512
@@ -48,6 +50,22 @@ class Worker:
         self.ended_for: str | None = None
         self.death: changes.Died | None = None
         self.hung_up_at: float | None = None
+        self.output: WorkerOutput | None = None
+
+    def speaker(self) -> Speaker | None:
+        """For whom it computes at the moment."""
+        job = self.job
+        logs = None if job is None else job.recorder.logs
+        if job is None or logs is None:
+            return None
+        block = job.work.block
+        element = self.board.element if block.graph_block().is_mapped else None
+        return Speaker(logs, block.name, element, max(1, self.board.attempt))
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 as long as that is unknown."""
+        return self.child.pid or 0
 
     @property
     def waits(self) -> bool:
@@ -125,6 +143,8 @@ class Pool:
                         self._wake.recv(1024)
                 elif isinstance(key.data, Worker):
                     self._hear(key.data)
+                elif isinstance(key.data, WorkerOutput) and not key.data.read_ready():
+                    self._selector.unregister(key.data)
             self._take_changes()
             with self._lock:
                 self._jobs += self._new
@@ -252,6 +272,8 @@ class Pool:
                 worker.job = None
                 job.failed = job.failed or WorkerRefused(message)
             elif job.received(worker.number, message, payload):
+                if worker.output is not None:
+                    worker.output.end_lines()
                 worker.job = None
         except BaseException as error:
             # it cannot be recorded, say: whoever waits for the job hears of it
@@ -269,11 +291,20 @@ class Pool:
             self._selector.register(self._guard, selectors.EVENT_READ, None)
         number = next(each for each in itertools.count() if each not in self._workers)
         board, descriptor = Board.make()
+        made: list[Worker] = []
+        output = WorkerOutput(lambda: made[0].speaker() if made else None, lambda: made[0].pid if made else 0)
         try:
-            child = self._guard.spawn(MAIN, f"worker {number}", extra_fds=[descriptor])
+            child = self._guard.spawn(MAIN, f"worker {number}", extra_fds=[descriptor, *output.theirs])
+        except BaseException:
+            output.close()
+            raise
         finally:
             os.close(descriptor)
+        output.handed_over()
         worker = self._workers[number] = Worker(number, child, Channel(child.channel, Said), board)
+        worker.output = output
+        made.append(worker)
+        self._selector.register(output, selectors.EVENT_READ, output)
         self._by_child[child.number] = worker
         self._selector.register(child.channel, selectors.EVENT_READ, worker)
         return worker
@@ -310,6 +341,8 @@ class Pool:
         self._by_child.pop(worker.child.number, None)
         self._hung_up(worker)
         worker.channel.close()
+        if worker.output is not None:
+            self._drop_output(worker.output)
         job, worker.job = worker.job, None
         if job is None:
             return
@@ -319,6 +352,11 @@ class Pool:
             job.lost(worker.number, worker.board.element, worker.board.attempt, _death(worker))
         except BaseException as error:
             job.failed = job.failed or error
+
+    def _drop_output(self, output: WorkerOutput) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(output)
+        output.finish()
 
     def _guard_is_lost(self, receipt: Receipt) -> None:
         """All workers are dead with it; the next one that is needed gets a new guard."""
@@ -341,6 +379,8 @@ class Pool:
         for worker in self._workers.values():
             self._hung_up(worker)
             worker.channel.close()
+            if worker.output is not None:
+                self._drop_output(worker.output)
         self._workers.clear()
         self._by_child.clear()
         if self._guard is not None:

@@ -13,9 +13,11 @@ from runstone.core.reuse import UNRESOLVED
 from runstone.core.settings import Settings
 from runstone.engine import code
 from runstone.engine.control import Control
+from runstone.engine.log_relay import LogSetup, log_setup
 from runstone.engine.record import Recorder, Stored
 from runstone.engine.work import Values, Work
 from runstone.errors import NotPortable, RunstoneError
+from runstone.folder.logs import LogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +31,7 @@ class Portable(msgspec.Struct, frozen=True, kw_only=True):
     """What another process needs to execute a block run.
 
     sources: parameter -> its value, or where it is stored. folder: of the run, None if it is not kept. function: the
-    identity of the function alone, as the driver knows it.
+    identity of the function alone, as the driver knows it. logs: where what is said is kept; setup: of `logging`.
     """
 
     block: Block[..., Any]
@@ -37,6 +39,8 @@ class Portable(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, Any]
     extras: dict[str, Any]
     folder: str | None
+    logs: LogWriter | None
+    setup: LogSetup
     function: str | None
 
 
@@ -72,6 +76,8 @@ def pack(work: Work, values: Values, folder: str | None) -> bytes:
         sources=sources,
         extras=work.extras,
         folder=folder,
+        logs=work.recorder.logs,
+        setup=log_setup(),
         function=work.code.get("function"),
     )
     try:
@@ -81,11 +87,17 @@ def pack(work: Work, values: Values, folder: str | None) -> bytes:
 
 
 def unpack(data: memoryview, path: Iterable[str]) -> Portable:
-    """Unpickle a block run. path: where the driver finds modules. Raises whatever importing or unpickling raises."""
+    """Unpickle a block run. path: where the driver finds modules. Raises NotPortable and StaleCode."""
     import pickle
 
     sys.path.extend(place for place in path if place not in sys.path)
-    task: Portable = pickle.loads(data)
+    try:
+        task: Portable = pickle.loads(data)
+    except Exception as error:
+        raise NotPortable(
+            f"what the block needs cannot be unpacked in another process: {type(error).__name__}: {error}; make it "
+            "inside of the function, or use executor='inline' or 'threads'"
+        ) from error
     block = task.block
     here = code.parts(block.function, block.settings.version, None).get("function")
     if UNRESOLVED not in (here, task.function) and here != task.function:

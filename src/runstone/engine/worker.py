@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 
 from runstone.core.calls import CallPlan
 from runstone.core.ranges import numbers
-from runstone.engine import context, inline, resources
+from runstone.engine import capture_fd, context, inline, resources
 from runstone.engine.board import Board
+from runstone.engine.capture import Recording
 from runstone.engine.channel import Asked, Called, Channel, Compute, Computed, Forget, Learn, Refused
 from runstone.engine.collect import Collector, Told
 from runstone.engine.compute import compute
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
+from runstone.engine.log_relay import take_setup
 from runstone.engine.portable import Received, unpack, work_of
-from runstone.engine.record import Recorder
 from runstone.engine.record_channel import ChannelRecorder, Says
 from runstone.engine.work import Work
 from runstone.folder import pulse
@@ -26,9 +28,18 @@ ERROR_LIMIT = 64 * 1024
 """Bytes of a pickled exception that a driver is sent; it only serves to be chained to the error of the run."""
 
 
-def main(end: socket.socket, board: int) -> None:
-    """Serve a driver until it hangs up. end: of the socket to it; board: descriptor of the shared numbers."""
-    Worker(Channel(end, Asked), Board(board)).serve()
+def main(end: socket.socket, board: int, stdout: int, stderr: int, echoes: int) -> None:
+    """Serve a driver until it hangs up.
+
+    end: of the socket to it. The others are descriptors: of the shared numbers, and of pipes for what is said.
+    """
+    capture_fd.install(stdout, stderr, echoes)
+    channel = Channel(end, Asked)
+    try:
+        Worker(channel, Board(board)).serve()
+    finally:
+        # who runs with warnings on is not to read of a socket that was left open
+        channel.close()
 
 
 class Worker:
@@ -38,6 +49,8 @@ class Worker:
         self._channel = channel
         self._board = board
         self._received: dict[int, tuple[memoryview, list[str]]] = {}
+        self._learnt: dict[int, Learn] = {}
+        self._last: int | None = None
         self._runs: dict[int, PortableRun] = {}
 
     def serve(self) -> None:
@@ -46,32 +59,53 @@ class Worker:
             message, payload = came
             try:
                 self._do(message, payload)
-            except OSError:
-                # the driver is gone, and the guard will see to the rest
-                return
             except BaseException as error:
                 found = describe(error)
-                self._channel.send(Refused(type=found.type, message=found.message, traceback=found.traceback))
+                try:
+                    self._channel.send(Refused(type=found.type, message=found.message, traceback=found.traceback))
+                except OSError:
+                    # the driver is gone, and the guard will see to the rest
+                    return
             finally:
                 self._board.clear()
 
     def _do(self, message: Asked, payload: memoryview) -> None:
         if isinstance(message, Learn):
             self._received[message.task] = payload, message.path
+            self._learnt[message.task] = message
         elif isinstance(message, Forget):
             self._received.pop(message.task, None)
             self._runs.pop(message.task, None)
+            self._learnt.pop(message.task, None)
         elif isinstance(message, Compute):
             self._run(message.task).compute(self._channel, message)
         else:
             self._run(message.task).call(self._channel, message.attempt)
 
     def _run(self, task: int) -> PortableRun:
+        if task != self._last:
+            self._last = task
+            _move_to(self._learnt[task])
         run = self._runs.get(task)
         if run is None:
             data, path = self._received.pop(task)
             run = self._runs[task] = PortableRun(data, path, self._board)
         return run
+
+
+def _move_to(place: Learn) -> None:
+    """Be where the driver was when the block run began: workers outlive the runs for which they were started."""
+    environ = dict(place.environ)
+    if environ and environ != dict(os.environb):
+        for name in [name for name in os.environb if name not in environ and name != MARK.encode()]:
+            del os.environb[name]
+        os.environb.update(environ)
+    if place.directory is not None:
+        try:
+            os.chdir(place.directory)
+        except OSError:
+            # it was deleted since
+            pass
 
 
 class _Stop(Control):
@@ -106,8 +140,10 @@ class PortableRun:
         return work_of(self._task, self._values, recorder, self._control)
 
     @contextlib.contextmanager
-    def _watched(self, recorder: Recorder, tick: Callable[[float], None]) -> Iterator[None]:
-        """While entered, the pulse looks whether to stop, and sends what has waited long enough."""
+    def _watched(self, work: Work, tick: Callable[[float], None]) -> Iterator[None]:
+        """While entered, what is said is kept, and the pulse looks whether to stop, and sends what has waited."""
+        recorder = work.recorder
+        take_setup(self._task.setup)
 
         def both(now: float) -> None:
             self._control.look()
@@ -116,7 +152,8 @@ class PortableRun:
         recorder.ticks.append(both)
         pulse.join(recorder.heart)
         try:
-            yield
+            with Recording(recorder, self._task.logs, work.block.name):
+                yield
         finally:
             pulse.leave(recorder.heart)
             recorder.ticks.clear()
@@ -133,13 +170,14 @@ class PortableRun:
         place = context.Place(work.recorder, work.block.name, collector.current, collector.attempt)
         before = context.enter(place)
         try:
-            with self._watched(work.recorder, collector.tick):
+            with self._watched(work, collector.tick):
                 error = compute(work, self._plan, collector, self._board)
         finally:
             context.enter(before)
             if self._board is not None:
                 self._board.end()
         collector.close()
+        capture_fd.settle()
         error = error or collector.refused
         says.send(
             Computed(
@@ -156,8 +194,9 @@ class PortableRun:
         work = self._work(says)
         resources.forget_peak()
         cpu = time.process_time()
-        with self._watched(work.recorder, _nothing):
+        with self._watched(work, _nothing):
             end = inline.call(work, attempt, self._board)
+        capture_fd.settle()
         cpu, peak = time.process_time() - cpu, resources.peak()
         if end is None:
             says.send(Called(status=None, cpu=cpu, peak_memory=peak))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from abc import ABC, abstractmethod
 
@@ -42,7 +43,7 @@ class Job(ABC):
         self.task = next(_tasks)
         self.work = work
         self.packed = packed
-        self.learn = Learn(task=self.task, path=path)
+        self.learn = Learn(task=self.task, path=path, directory=_directory(), environ=list(os.environb.items()))
         self.limit = limit
         self.code = _reference(work)
         self.failed: BaseException | None = None
@@ -128,6 +129,13 @@ def _reference(work: Work) -> tuple[str, str] | None:
     if not isinstance(reduced, str):
         return None
     return f"{getattr(work.block, '__module__', '')}:{reduced}", str(sorted(work.code.items()))
+
+
+def _directory() -> bytes | None:
+    try:
+        return os.getcwdb()
+    except OSError:
+        return None
 
 
 class WorkerRefused(Exception):
