@@ -393,8 +393,12 @@ def test_a_stream_that_a_block_puts_over_ours_stays_and_is_not_recorded_any_more
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         run = run_block(act, tmp_path)
         print("afterwards")
-    assert shown.getvalue() == "HEARD\nAFTERWARDS\n"
+        # below theirs ours still stands, and must not hear what the next run says
+        (tmp_path / "next").mkdir()
+        found = lines_of(tmp_path / "next", lambda: print("heard once"))
+    assert shown.getvalue() == "HEARD\nAFTERWARDS\nHEARD ONCE\n"
     assert messages(list(run.logs())) == ["HEARD"]
+    assert messages(found) == ["heard once"]
 
 
 def test_a_closed_standard_output_raises_what_it_always_did_and_the_line_is_kept(tmp_path: Path) -> None:

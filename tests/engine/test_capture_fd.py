@@ -67,7 +67,7 @@ class Stage:
         self.process = subprocess.Popen(
             [sys.executable, "-c", script, str(self.folder), str(os.getpid()), *map(str, self.output.theirs)],
             pass_fds=self.output.theirs,
-            env=scripts.environment(PYTHONWARNINGS="default"),
+            env=scripts.environment(PYTHONWARNINGS="default", PYTHONUNBUFFERED=""),
         )
         self.output.handed_over()
         return self.process

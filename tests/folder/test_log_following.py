@@ -129,8 +129,10 @@ def test_a_line_that_is_being_written_comes_when_it_is_whole(tmp_path: Path) -> 
         with log.open("ab") as file:
             file.write(whole[:-5])
             file.flush()
+            late = follow(talk)
+            assert next(late).message == "one"
             threading.Timer(0.2, lambda: (file.write(whole[-5:]), file.flush())).start()
-            assert next(lines).message == "torn"
+            assert next(lines).message == next(late).message == "torn"
 
 
 def test_a_line_that_was_torn_by_a_death_comes_as_far_as_it_is_there(tmp_path: Path) -> None:

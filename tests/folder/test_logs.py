@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runstone.folder import layout
@@ -56,6 +56,7 @@ def test_other_files_are_no_logs(name: str) -> None:
     assert layout.log_block(name) is None
 
 
+@example(message="\ud800" * 10_000, logger="\ud800" * 300)
 @given(message=st.text() | st.text('\x00\ud800\\"\n', max_size=30_000), logger=st.text())
 def test_every_line_is_one_line_of_bounded_length_and_comes_back(message: str, logger: str) -> None:
     line = LogLine(at="t", level="INFO", stream="log", block="b" * 100, element=2**62, logger=logger, message=message)
@@ -115,8 +116,10 @@ def test_a_folder_that_refuses_is_told_once_and_the_gap_is_told_when_it_takes_li
     log = tmp_path / "logs/b.0001.jsonl"
     log.rename(tmp_path / "aside")
     log.mkdir()
-    for number in range(5):
-        add(writer, f"lost {number}")
+    with monkeypatch.context() as patient:
+        patient.setattr("runstone.folder.logs._PATIENCE_SECONDS", 0.0)
+        for number in range(5):
+            add(writer, f"lost {number}")
     assert len(told) == 1
     log.rmdir()
     (tmp_path / "aside").rename(log)

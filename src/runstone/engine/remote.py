@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from runstone.engine.channel import Buffer, Compute, Said
+from runstone.engine.channel import Buffer, Compute, Refused, Said
+from runstone.engine.failures import describe
 from runstone.engine.worker import PortableRun
 
 Answer = list[tuple[bytes, bytes]]
@@ -24,15 +25,22 @@ _encode = msgspec.json.Encoder().encode
 
 def compute(packed: bytes, path: list[str], asked: bytes) -> Answer:
     """Compute elements of a block run. asked: a `Compute`, as JSON."""
-    said = _Said()
-    _run(packed, path).compute(said, _decode(asked))
-    return said.answer
+    return _answer(lambda said: _run(packed, path).compute(said, _decode(asked)))
 
 
 def call(packed: bytes, path: list[str], attempt: int) -> Answer:
     """Call a block that is not mapped, from this attempt on."""
+    return _answer(lambda said: _run(packed, path).call(said, attempt))
+
+
+def _answer(do: Callable[[_Said], None]) -> Answer:
     said = _Said()
-    _run(packed, path).call(said, attempt)
+    try:
+        do(said)
+    except Exception as error:
+        # not an error of an element, those are said: it does not unpickle here, for one
+        found = describe(error)
+        said.send(Refused(type=found.type, message=found.message, traceback=found.traceback))
     return said.answer
 
 

@@ -18,6 +18,7 @@ from runstone.engine.collect import Collector, Told
 from runstone.engine.compute import compute
 from runstone.engine.control import Control
 from runstone.engine.failures import describe
+from runstone.engine.guard.trees import MARK
 from runstone.engine.log_relay import take_setup
 from runstone.engine.portable import Received, unpack, work_of
 from runstone.engine.record_channel import ChannelRecorder, Says
@@ -95,9 +96,12 @@ class Worker:
 
 def _move_to(place: Learn) -> None:
     """Be where the driver was when the block run began: workers outlive the runs for which they were started."""
-    environ = dict(place.environ)
-    if environ and environ != dict(os.environb):
-        for name in [name for name in os.environb if name not in environ and name != MARK.encode()]:
+    # all but the mark by which the guard finds what it is to end
+    mark = MARK.encode()
+    environ = {name: value for name, value in place.environ if name != mark}
+    here = {name: value for name, value in os.environb.items() if name != mark}
+    if environ and environ != here:
+        for name in here.keys() - environ.keys():
             del os.environb[name]
         os.environb.update(environ)
     if place.directory is not None:
@@ -142,8 +146,10 @@ class PortableRun:
     @contextlib.contextmanager
     def _watched(self, work: Work, tick: Callable[[float], None]) -> Iterator[None]:
         """While entered, what is said is kept, and the pulse looks whether to stop, and sends what has waited."""
-        recorder = work.recorder
-        take_setup(self._task.setup)
+        recorder, logs = work.recorder, self._task.logs
+        if self._board is not None:
+            # the process of somebody else's pool has a set-up of its own
+            take_setup(self._task.setup)
 
         def both(now: float) -> None:
             self._control.look()
@@ -152,11 +158,14 @@ class PortableRun:
         recorder.ticks.append(both)
         pulse.join(recorder.heart)
         try:
-            with Recording(recorder, self._task.logs, work.block.name):
+            with Recording(recorder, logs, work.block.name):
                 yield
         finally:
             pulse.leave(recorder.heart)
             recorder.ticks.clear()
+            if logs is not None:
+                # a worker serves many block runs, and must not keep a file open for each
+                logs.close()
 
     def compute(self, says: Says, asked: Compute) -> None:
         """Compute elements and say what they give."""
@@ -175,9 +184,10 @@ class PortableRun:
         finally:
             context.enter(before)
             if self._board is not None:
+                # while the board still tells whose it is
+                capture_fd.settle()
                 self._board.end()
         collector.close()
-        capture_fd.settle()
         error = error or collector.refused
         says.send(
             Computed(

@@ -125,7 +125,9 @@ class WorkerOutput:
         return bool(self._selector.get_map())
 
     def end_lines(self) -> None:
-        """The worker has done what it was asked for: keep lines that were not ended, before `who` tells another."""
+        """The worker has done what it was asked for: take what it wrote meanwhile, and keep lines that were not ended,
+        before `who` tells another."""
+        self.read_ready()
         for lines in self._raw.values():
             lines.finish()
 

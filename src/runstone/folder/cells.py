@@ -78,7 +78,7 @@ class Cells(Sequence[Any]):
                     for start, stop, at in _runs(frame)
                     for low, high in within(adopted.elements, start, stop)
                 ]
-        packs = _packs(look, reading, block.name)
+        packs = packs_of(look, reading, block.name)
         for file in packs:
             for frame in _frames(look, reading, file):
                 self.frames.append((file, frame))
@@ -245,7 +245,7 @@ def decode_cells(
     ]
 
 
-def _packs(look: Look, reading: Reading, block: str) -> list[str]:
+def packs_of(look: Look, reading: Reading, block: str) -> list[str]:
     """The packs of a block in the order of their epochs; all there are if no journal tells which ones count."""
     if reading.epochs:
         return [layout.pack(block, epoch) for epoch in reading.epochs]

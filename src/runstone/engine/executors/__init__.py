@@ -31,7 +31,9 @@ def name_of(executor: object) -> str:
 def check(block: Block[..., Any], settings: Settings) -> None:
     """Raise SettingError if the block cannot be executed the way its settings say."""
     executor = settings.executor
-    if settings.timeout and not block.is_async and executor != _KILLABLE:
+    # what our own event loop awaits can be cancelled
+    can_be_ended = executor == _KILLABLE or (block.is_async and isinstance(executor, str))
+    if settings.timeout and not can_be_ended:
         raise SettingError(
             f"block {block.name!r}: timeout={settings.timeout:g} needs a process that can be ended; "
             f"leave out executor={name_of(executor)!r}, or say executor='processes'"

@@ -68,6 +68,9 @@ class _Submitter:
         self._pending: dict[futures.Future[remote.Answer], tuple[int, Compute | Call]] = {}
         # parts in which there may be an element that kills: each is submitted alone
         self._suspects: list[list[int]] = []
+        self._examining = False
+        # whether there was more than one part since the last time there was none
+        self._beside = False
 
     def run(self) -> None:
         """Submit and take in, until nothing more is to be done. Raises what makes the job impossible."""
@@ -97,7 +100,9 @@ class _Submitter:
                 future.cancel()
 
     def _submit_all(self) -> None:
-        if self._suspects:
+        if not self._pending:
+            self._examining = bool(self._suspects)
+        if self._suspects or self._examining:
             if not self._pending and isinstance(self._job, ElementsJob):
                 number = next(self._numbers)
                 self._submit(number, self._job.give(number, self._suspects.pop()))
@@ -119,6 +124,7 @@ class _Submitter:
         except futures.BrokenExecutor as error:
             future = futures.Future()
             future.set_exception(error)
+        self._beside = bool(self._pending)
         self._pending[future] = number, message
 
     def _take(self, future: futures.Future[remote.Answer], number: int, message: Compute | Call) -> None:
@@ -138,13 +144,16 @@ class _Submitter:
     def _received(self, number: int, said: Any, payload: memoryview) -> None:
         if isinstance(said, (Happened, Ended)):
             self._job.take_record(number, said, payload)
+        elif isinstance(said, Refused):
+            self._job.failed = self._job.failed or WorkerRefused(said)
         else:
             self._job.received(number, said, payload)
 
     def _died(self, number: int, message: Compute | Call, error: Exception) -> None:
         """The process that had this part is gone; whether by its fault shows when nothing else was going on."""
         broken = isinstance(error, futures.BrokenExecutor)
-        alone = not broken or not self._pending
+        # a pool breaks for all that it was given, and which of them is seen first says nothing
+        alone = not broken or not self._beside
         if broken and not self._pending:
             self._renew(error)
         death = Death("a process of the executor", f"died: {type(error).__name__}: {error}".rstrip(": "))

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from runstone.core.statuses import Liveness
 from runstone.errors import ForeignFolder, SettingError
 from runstone.folder.overview import ErrorDetail
 from runstone.folder.resolve import shown
@@ -17,6 +18,8 @@ from runstone.folder.why.reuse import reuse_of, reuse_sentence
 from runstone.folder.why.sentences import detail
 
 _NAMED = 10
+# what ended a process would end the one that asks as well, and what took too long would again
+_REPEATABLE = ("exception", "invalid_output", "output_not_storable")
 _WELL = ("completed", "reused", "condition_failed")
 _BAD = ("failed", "timed_out", "crashed", "degraded", "upstream_failed")
 
@@ -137,7 +140,7 @@ def _element(found: Evidence, name: str, element: int, index: list[int]) -> Expl
         error=told.error,
         attempts=told.attempts,
         reuse=[each] if (each := reuse_of(found, name)) is not None else [],
-        waiting_for=[name] if told.status == "pending" and not found.state.done else [],
+        waiting_for=[name] if told.status == "pending" else [],
         receipts=stops.receipts_of(found, name) if told.reason == "timeout" else [],
         next=_commands(found, told.status, told.error),
     )
@@ -152,7 +155,7 @@ def _commands(found: Evidence, word: str, error: ErrorDetail | None) -> list[Com
     run = shown(found.path)
     status = found.status
     steps: list[Command] = []
-    if error is not None and error.traceback and error.block is not None and error.reason != "condition_error":
+    if error is not None and error.traceback and error.block is not None and error.reason in _REPEATABLE:
         chosen = f"e.block == {json.dumps(error.block)}"
         if error.element is not None:
             chosen += f" and e.element == {error.element}"
@@ -166,6 +169,6 @@ def _commands(found: Evidence, word: str, error: ErrorDetail | None) -> list[Com
         steps.append(Command(command=log + only, purpose="what it printed and logged"))
     if word not in _WELL and status["resumable"] and found.info.pipeline.loader is not None:
         steps.append(Command(command=f"runstone resume {shlex.quote(run)}", purpose="compute what is missing"))
-    if not found.state.done and status["status"] != "crashed":
+    if not found.state.done and found.seen.liveness in (Liveness.LIVE, Liveness.STALE):
         steps.append(Command(command=f"runstone watch {shlex.quote(run)}", purpose="follow it to its end"))
     return steps

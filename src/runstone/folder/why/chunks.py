@@ -9,7 +9,8 @@ from runstone.core.failed import Failed
 from runstone.core.ranges import within
 from runstone.core.shapes import unravel
 from runstone.errors import FolderError
-from runstone.folder import layout, scan
+from runstone.folder import scan
+from runstone.folder.cells import packs_of
 from runstone.folder.failed_cells import OK, UPSTREAM_FAILED, from_text
 from runstone.folder.look import Look, read_at
 from runstone.folder.pack import Frame, parts
@@ -19,32 +20,32 @@ from runstone.folder.values import decode_column
 _MOST = scan.LARGE_VERIFIED
 
 
-def failure_of(look: Look, reading: Reading, block: str, element: int) -> Failed | None:
-    """The mark of an element that failed or was not called, None if it came out well, or what was recorded of it
-    cannot be read.
+def outcome_of(look: Look, reading: Reading, block: str, element: int) -> Failed | bool:
+    """The mark of a recorded element that failed or was not called, True if it came out well, False if what was
+    recorded of it cannot be read.
 
     An element that was not called has the mark of what failed above it as its `origin`, where that is known.
     """
     state = reading.state.blocks[block]
     if not state.failed and not state.upstream_failed:
-        return None
+        return True
     if any(within(pack.elements, element, element + 1) for pack in state.adopted.values()):
-        return None
+        return True
     allowance = scan.Allowance()
-    for epoch in reversed(reading.epochs):
-        name = layout.pack(block, epoch)
+    for name in reversed(packs_of(look, reading, block)):
         descriptor = look.open(name)
         if descriptor is None:
             continue
         try:
-            stop = min(os.fstat(descriptor).st_size, reading.ends.get(name, 0))
+            whole = os.fstat(descriptor).st_size
+            stop = min(whole, reading.ends.get(name, 0 if reading.epochs else whole))
             for frame in scan.frames(descriptor, 0, stop, verify_from=stop, allowance=allowance):
                 before = _before(frame, element)
                 if before is not None:
-                    return _failure(descriptor, frame, before, block, unravel(element, state.shape or ()))
+                    return _outcome(descriptor, frame, before, block, unravel(element, state.shape or ()))
         finally:
             os.close(descriptor)
-    return None
+    return False
 
 
 def _before(frame: Frame, element: int) -> int | None:
@@ -57,18 +58,22 @@ def _before(frame: Frame, element: int) -> int | None:
     return None
 
 
-def _failure(descriptor: int, frame: Frame, before: int, block: str, index: tuple[int, ...]) -> Failed | None:
+def _outcome(descriptor: int, frame: Frame, before: int, block: str, index: tuple[int, ...]) -> Failed | bool:
     chunk = frame.chunk
     size = frame.stop - frame.payload
-    if chunk.outcomes is None or size > _MOST:
-        return None
+    if chunk.outcomes is None:
+        return True
+    if size > _MOST:
+        return False
     payload = read_at(descriptor, frame.payload, size)
     if len(payload) != size or crc32(payload) != frame.payload_crc:
-        return None
+        return False
     columns = {id(column): payload[offset : offset + column.bytes] for column, offset in parts(chunk)}
     codes = columns.get(id(chunk.outcomes), b"")
-    if before >= len(codes) or codes[before] == OK:
-        return None
+    if before >= len(codes):
+        return False
+    if codes[before] == OK:
+        return True
     told: object = ""
     if chunk.failures is not None:
         number = sum(code != OK for code in codes[:before])

@@ -63,7 +63,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why something is as it is.
 
     run: id. block, element, index: what was asked about, None for the whole run or block; element is the flat number.
-    status: the word to act on; of an element `completed`, `reused`, `failed`, `upstream_failed` or `pending`.
+    status: the word to act on; of an element `completed`, `reused`, `failed`, `upstream_failed`,
+    `pending`, or `missing` if it was not recorded and will not be without a resume.
     answer: one sentence. chain: from there down to the root. error: the one at the root, attempts: those before it.
     waiting_for: blocks that it waits for. receipts: of processes that were ended for it.
     """

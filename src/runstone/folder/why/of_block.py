@@ -24,6 +24,8 @@ def block_sentence(found: Evidence, name: str) -> str:
     """The answer for a block in one sentence, without a full stop."""
     word = found.words[name]
     teller = _TELLERS.get(word)
+    if found.seen.heuristic is not None:
+        return f"{name} seems {word}: only its outputs tell"
     if word in WAITING and (found.state.done or found.seen.liveness is Liveness.GONE):
         return f"{name} had not started when the process of the run died"
     return f"{name} is {word.replace('_', ' ')}" if teller is None else teller(found, name)
@@ -85,7 +87,7 @@ def _completed(found: Evidence, name: str) -> str:
     block = found.state.blocks[name]
     if block.retries:
         return f"{name} completed, after {'a retry' if block.retries == 1 else f'{block.retries:,} retries'}"
-    return f"{name} completed: nothing of it failed"
+    return f"{name} completed"
 
 
 def _degraded(found: Evidence, name: str) -> str:
@@ -145,6 +147,8 @@ def _skipped(found: Evidence, name: str) -> str:
 
 def _pending(found: Evidence, name: str) -> str:
     above = waits_for(found, name)
+    if found.seen.liveness is Liveness.LOST:
+        return f"{name} had not started {_as_of(found)}"
     if above:
         return f"{name} waits for {listed([_standing(found, other) for other in above])}"
     busy = [other for other, word in found.words.items() if word in ("running", "retrying") and other != name]
@@ -153,16 +157,22 @@ def _pending(found: Evidence, name: str) -> str:
     return f"{name} has not started: nothing above it is left to wait for"
 
 
+def _as_of(found: Evidence) -> str:
+    return "when the folder was copied" if found.seen.copied else "at the last sign of life"
+
+
 def _standing(found: Evidence, name: str) -> str:
-    told = progress(found.state.blocks[name]) or found.words[name]
-    return f"{name} ({told})"
+    told = progress(found.state.blocks[name])
+    if not told and found.words[name] in ("pending", "queued"):
+        told = "not started"
+    return f"{name} ({told})" if told else name
 
 
 def _running(found: Evidence, name: str) -> str:
     told = progress(found.state.blocks[name])
     ended = f": {told} ended" if told else ""
     if found.seen.liveness is Liveness.LOST:
-        return f"{name} was running at the last sign of life{ended}"
+        return f"{name} was running {_as_of(found)}{ended}"
     if found.state.blocks[name].attempt > 1:
         return f"{name} runs, in attempt {found.state.blocks[name].attempt}{ended}"
     return f"{name} runs{ended}"

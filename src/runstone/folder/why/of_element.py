@@ -12,7 +12,7 @@ from runstone.errors import SettingError
 from runstone.folder.look import Look
 from runstone.folder.overview import ErrorDetail
 from runstone.folder.why import roots
-from runstone.folder.why.chunks import failure_of
+from runstone.folder.why.chunks import outcome_of
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Step
 from runstone.folder.why.of_block import WAITING, block_sentence
@@ -83,15 +83,19 @@ def element_answer(found: Evidence, block: str, element: int, index: list[int]) 
             status="reused", answer=f"{where} was reused from {named(state.adopted_from or '')}{because}"
         )
     with Look(found.path) as look:
-        failed = failure_of(look, found.reading, block, element)
-    if failed is not None and failed.origin is not None:
-        return _not_called(found, where, failed, failed.origin)
-    if failed is not None:
-        return _failed(where, failed, tried)
-    if not state.failed and not state.upstream_failed:
-        return _completed(found, block, where, tried)
+        outcome = outcome_of(look, found.reading, block, element)
+    if isinstance(outcome, Failed):
+        if outcome.origin is not None:
+            return _not_called(found, where, outcome, outcome.origin)
+        return _failed(where, outcome, tried)
     if tried and _is_final(found, block, element):
         return _failed(where, None, tried)
+    if not outcome:
+        return ElementAnswer(
+            status="missing",
+            answer=f"{where} has ended; how can not be told, for what was recorded of it cannot be read",
+            attempts=tried,
+        )
     return _completed(found, block, where, tried)
 
 
@@ -154,14 +158,14 @@ def _unrecorded(found: Evidence, block: str, element: int, where: str, tried: li
     if last is not None and word in WAITING:
         answer = f"{where} is tried again: attempt {last.attempt} failed with {raised(last)}"
         return ElementAnswer(status="pending", answer=answer, attempts=tried)
-    if found.state.blocks[block].shape is None or found.seen.liveness is Liveness.GONE or word not in WAITING:
-        answer = f"{where} was not computed: {block_sentence(found, block)}"
-    else:
+    if word in WAITING and not found.state.done and found.seen.liveness is not Liveness.GONE:
         answer = f"{where} is not computed yet: {block_sentence(found, block)}"
+        return ElementAnswer(status="pending", answer=answer, attempts=tried)
+    chain = roots.down_from(found, block) if word in (*roots.BAD, "upstream_failed") else []
     return ElementAnswer(
-        status="pending",
-        answer=answer,
-        chain=roots.down_from(found, block) if word in ("failed", "upstream_failed") else [],
-        error=roots.root_error(found, roots.down_from(found, block)) if word == "upstream_failed" else None,
+        status="missing",
+        answer=f"{where} was not computed: {block_sentence(found, block)}",
+        chain=chain if len(chain) > 1 else [],
+        error=roots.root_error(found, chain),
         attempts=tried,
     )

@@ -83,7 +83,7 @@ def _underway(found: Evidence, run: str, word: str) -> str:
     driver = found.state.driver
     who = "its process" if driver is None else f"its process (pid {driver.pid} on {driver.host})"
     if found.seen.copied:
-        return f"{run} is {word} in another folder: this one is a copy, and {who} does not write here"
+        return f"{run} was {word} when this folder was copied: {who} does not write here"
     if found.seen.liveness is Liveness.LOST:
         if found.seen.alive:
             return f"{run} gives no sign of life, though {who} is there"
@@ -133,7 +133,8 @@ def life_facts(found: Evidence) -> list[Fact]:
     if found.info.retry_of is not None:
         facts.append(Fact(name="takes over", text=f"from {named(found.info.retry_of)}"))
     facts += [Fact(name="warning", text=one.message) for one in found.state.warnings if one.block is None]
-    facts += [Fact(name="note", text=note) for note in found.reading.notes]
+    if found.seen.heuristic is None:
+        facts += [Fact(name="note", text=note) for note in found.reading.notes]
     if found.reading.missing:
         facts.append(Fact(name="missing", text=f"on disk: {listed(found.reading.missing)}"))
     return facts

@@ -22,6 +22,7 @@ _MOST = 200
 _ARGUMENTS = 10
 _DIGEST = re.compile(r"(?:\w+:)?([0-9a-f]{16,})")
 _CALL = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)\n(?P<code>    .*)?', re.MULTILINE)
+_FROM_OUTSIDE = ("WorkerDied", "OutOfMemory", "TimedOut")
 _LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python\d)|^<")
 
 
@@ -36,8 +37,10 @@ def named(run: str) -> str:
 
 
 def error(type_name: str, message: str) -> str:
-    """An error on one line."""
+    """An error on one line; of what befell a process from outside the message says it all."""
     first = shortened_to_cells(message.strip().partition("\n")[0], _MOST)
+    if first and type_name in _FROM_OUTSIDE:
+        return first
     return f"{type_name}: {first}" if first else type_name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runstone.core import events as ev
 from runstone.core.figures import duration
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
@@ -20,23 +21,28 @@ def stop_of(found: Evidence) -> Stop | None:
         if asked is None:
             return None
         return Stop(requested_at=asked.at, requested_by=asked.by, message=asked.message, answered_at=None, dead_at=None)
-    dead = [process.dead_at for receipt in receipts_of(found) for process in receipt.processes]
+    receipts = receipts_of(found)
+    dead = [process.dead_at for receipt in receipts for process in receipt.processes if process.dead_at]
     return Stop(
         requested_at=first.requested_at or found.state.cancel_requested_at,
         requested_by=first.requested_by,
         message=first.message,
         answered_at=first.at,
-        dead_at=max(filter(None, dead), default=None) if all(dead) else None,
+        dead_at=max(dead, default=None) if all(receipt.finished for receipt in receipts) else None,
     )
 
 
 def receipts_of(found: Evidence, block: str | None = None) -> list[Receipt]:
-    """Of the processes that were ended for the run, or for one block of it."""
-    if block is not None:
-        end = found.ends.get(block)
-        return [] if end is None else end.receipts
-    of_run = [] if found.end is None else found.end.receipts
-    return of_run + [receipt for end in found.ends.values() for receipt in end.receipts]
+    """Of the processes that were ended for the run, or for one block of it; those that name none are left out."""
+    ends: list[ev.BlockEnded | ev.RunEnded | None]
+    ends = [found.end, *found.ends.values()] if block is None else [found.ends.get(block)]
+    return [
+        receipt
+        for end in ends
+        if end is not None
+        for receipt in end.receipts
+        if receipt.processes or not receipt.finished
+    ]
 
 
 def asker(stop: Stop) -> str:
@@ -66,8 +72,8 @@ def stop_facts(found: Evidence, stop: Stop) -> list[Fact]:
 
 
 def _ended(found: Evidence, at: str) -> str:
-    if receipts_of(found):
+    if any(not receipt.finished for receipt in receipts_of(found)):
         return f"{moment(at)}; not everything was seen dead"
     if found.end is not None and found.end.reason is Reason.CANCEL_UNCONFIRMED:
         return f"{moment(at)}, on a person's word: that the work is dead could not be proven"
-    return f"{moment(at)}; no process had to be ended for it"
+    return f"{moment(at)}; no process is named that had to be ended for it"
