@@ -18,6 +18,7 @@ from runstone.folder.resolve import locate, shown
 
 if TYPE_CHECKING:
     from runstone.folder.logs import LogLine
+    from runstone.folder.why import Explanation
 
 _ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
 
@@ -198,6 +199,30 @@ class Run:
 
         query = LogQuery.of(block=block or self._block, element=element, level=level, grep=grep)
         return iter(()) if self.run_folder is None else read_logs(self.run_folder, query)
+
+    def cancel(self, message: str = "", *, wait: float = 10.0) -> str:
+        """Stop it, from any process that reaches its folder; returns its status then.
+
+        wait: seconds to wait for the end; 0 only asks. A run whose process is proven dead is recorded as cancelled.
+        Raises RunError if it is not kept, FolderError if its folder cannot be written.
+        """
+        from runstone.engine.stop import cancel
+
+        if self.run_folder is None:
+            raise RunError("this run is not kept, so nothing can be left there for it; use the handle of run_async")
+        return str(cancel(self.run_folder, message=message, wait=wait)["status"])
+
+    def why(self, block: str | None = None, element: int | tuple[int, ...] | None = None) -> Explanation:
+        """Why it is as it is, or one of its blocks, or an element of that: to be printed, or asked for its fields.
+
+        element: its flat number, or an index for each axis. Raises SettingError for what the run does not have, and
+        RunError if it is not kept.
+        """
+        from runstone.folder.why import explain
+
+        if self.run_folder is None:
+            raise RunError("this run is not kept, so nobody can tell why; give run(...) a run_folder")
+        return explain(self.run_folder, block or self._block, element)
 
     def explain(self) -> str:
         """How it ended and where to look, in a few words; what `RunFailed` says."""

@@ -44,6 +44,8 @@ WRONG_USES = [
     ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "-p", "m=1"],
     ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", "run"],
     ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", ""],
+    ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--resume"],
+    ["run", "lab.py", "-p", "n=1", "-p", "ys=[1]", "--run-folder", "new", "--take-over"],
     ["run", "lab.py", "--params", "nope.json"],
     ["run", "lab.py", "--params", "lab.py"],
     ["run", "lab.py", "--bogus"],

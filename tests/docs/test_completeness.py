@@ -23,12 +23,14 @@ from runstone.core.status import KEYS
 from runstone.core.statuses import ALIASES, BlockStatus, Liveness, RunStatus
 from runstone.folder.checkpoint import Checkpoint, FileMark
 from runstone.folder.logs import LogLine
+from runstone.folder.why import Explanation
 from tests.docs.page import PAGES, ROOT, Page, rows, words
 
 README = Page(ROOT / "README.md")
 FOLDERS = Page(ROOT / "docs" / "run-folders.md")
 PIPELINES = Page(ROOT / "docs" / "pipelines.md")
 FORMAT = Page(ROOT / "docs" / "format.md")
+WHY = Page(ROOT / "docs" / "why.md")
 
 
 def named(section: str, column: int = 0) -> list[str]:
@@ -181,3 +183,7 @@ def test_every_field_of_the_fold_is_documented() -> None:
 def test_every_public_name_is_documented() -> None:
     text = "".join(page.read_text() for page in PAGES)
     assert not [name for name in runstone.__all__ if name not in text and name != "__version__"]
+
+
+def test_every_key_of_an_explanation_is_documented() -> None:
+    assert set(named(WHY.section("As JSON, and in Python"))) == set(Explanation.__struct_fields__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -179,6 +180,29 @@ def test_a_block_that_was_skipped_shows_what_its_condition_was_asked(degraded: P
     found = explain(str(degraded), "report")
     assert (found.status, found.reason) == ("condition_failed", "condition_false")
     assert facts(found)["condition"] == "wanted = False"
+
+
+def test_a_condition_that_asks_for_an_output_shows_that(tmp_path: Path) -> None:
+    @block
+    def flag(x: int) -> bool:
+        return x > 1
+
+    @block(when=lambda flag: flag)
+    def asked(x: int) -> int:
+        return x
+
+    record(Pipeline("asking", [flag, asked]), tmp_path / "run", {"x": 1})
+    assert facts(explain(str(tmp_path / "run"), "asked"))["condition"] == "flag = False"
+
+
+def test_where_it_was_raised_is_in_the_code_of_the_user(tmp_path: Path) -> None:
+    @block
+    def parse(text: str) -> Any:
+        return json.loads(text)  # in this line
+
+    record(Pipeline("parsing", [parse]), tmp_path / "run", {"text": "{"})
+    line = next(number for number, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "in this" in text)
+    assert f"test_why.py:{line}, in parse\n" in explain(str(tmp_path / "run")).text(200)
 
 
 def test_a_block_that_was_not_called_leads_to_the_root(failed: Path) -> None:
@@ -399,6 +423,8 @@ def test_a_run_whose_process_was_killed_tells_so_and_how_to_go_on(home: Path, as
     assert copy.status == "running"
     assert " was running when this folder was copied: " in copy.answer
     assert commands(copy) == []
+    assert explain(str(home / "copy"), "work").answer.startswith("work was running when the folder was copied: ")
+    assert explain(str(home / "copy"), "shown").answer == "shown had not started when the folder was copied"
 
 
 def test_a_run_that_was_taken_over_says_so(home: Path, asleep: subprocess.Popen[str]) -> None:
@@ -525,9 +551,15 @@ def test_an_element_whose_chunk_is_damaged_is_not_said_to_have_completed(degrade
     pack = tmp_path / "run" / layout.pack("square", 1)
     data = pack.read_bytes()
     pack.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    found = explain(str(tmp_path / "run"), "square", 2)
-    assert found.status == "missing"
+    assert explain(str(tmp_path / "run"), "square", 2).status == "missing"
     assert explain(str(tmp_path / "run"), "square", 3).answer.startswith("square[3] failed: ValueError: 3 is bad")
+    # without the journal status.json is believed that it has ended
+    shutil.rmtree(tmp_path / "run" / "journal")
+    for _ in range(2):
+        found = explain(str(tmp_path / "run"), "square", 2)
+        assert found.status == "missing"
+        assert found.answer.startswith("square[2] has ended; how can not be told")
+        pack.unlink(missing_ok=True)
 
 
 def test_asking_writes_nothing_and_opens_nothing(tmp_path: Path) -> None:
@@ -582,7 +614,9 @@ def test_of_a_journal_that_is_too_long_the_end_is_read_as_well(failed: Path, mon
     whole = explain(str(failed))
     monkeypatch.setattr("runstone.folder.scan.RECORDS", 1)
     assert explain(str(failed)).answer == whole.answer
-    assert explain(str(failed), "third").error is not None
+    error = explain(str(failed), "third").error
+    assert error is not None
+    assert "KeyError" in error.traceback
 
 
 def test_a_damaged_run_is_an_error(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from runstone.cli.arguments import Seconds, run_argument
 @click.option(
     "--wait", type=Seconds(min=0), default=10.0, show_default=True, metavar="S", help="For the end; 0 only asks."
 )
-@click.option("--unproven", is_flag=True, help="Your word that the process on another host is dead: end the run here.")
+@click.option("--unproven", is_flag=True, help="Your word that its process, on another host, is dead: end it here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object.")
 def command(run: str, message: str, wait: float, unproven: bool, as_json: bool) -> None:
     """Stop a run, from any terminal or machine that reaches its folder.

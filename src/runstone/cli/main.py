@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": ("runstone.cli.resume", "Go on with a run."),
     "cancel": ("runstone.cli.cancel", "Stop a run."),
     "show": ("runstone.cli.show", "Show a run to a person."),
+    "why": ("runstone.cli.why", "Tell why a run, a block or an element is as it is."),
     "logs": ("runstone.cli.logs", "Print what the blocks of a run have printed and logged."),
     "output": ("runstone.cli.output", "Print or save an output of a run."),
     "graph": ("runstone.cli.graph", "Draw the graph of a pipeline or a run."),

@@ -11,7 +11,7 @@ from runstone.cli.arguments import run_argument
 
 @click.command()
 @run_argument
-@click.option("--take-over", is_flag=True, help="Your word that its process on another host is dead.")
+@click.option("--take-over", is_flag=True, help="Your word that its process, on another host, is dead.")
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object at the end.")
 @click.option("--progress/--no-progress", default=None, help="Show bars; otherwise where somebody is watching.")

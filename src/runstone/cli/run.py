@@ -12,9 +12,9 @@ import click
 @click.option("-p", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter; converted by its annotation.")
 @click.option("--params", "params_file", metavar="FILE", help="Parameters from a .json or .toml file.")
 @click.option("--run-folder", metavar="F", help="Where to record the run; otherwise runs/<pipeline>-<id>.")
-@click.option("--resume", is_flag=True, help="Go on with the run that is in that folder.")
-@click.option("--overwrite", is_flag=True, help="Move the run that is in that folder to .trash first.")
-@click.option("--take-over", is_flag=True, help="Your word that its process on another host is dead.")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder: compute what is missing.")
+@click.option("--overwrite", is_flag=True, help="Move the run in that folder to .trash first.")
+@click.option("--take-over", is_flag=True, help="Your word that the process of that run, on another host, is dead.")
 @click.option("--strict", is_flag=True, help="Exit 1 for a degraded run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object at the end.")
 @click.option("--progress/--no-progress", default=None, help="Show bars; otherwise where somebody is watching.")
@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Execute a pipeline and record the run.
 
-    Exits 0 if it completed (or ended degraded), 1 if it failed, 2 if it could not be started as asked, 130 after
-    Ctrl-C.
+    Exits 0 if it completed (or ended degraded), 1 if it ended otherwise, 2 if it could not be started as asked, 130
+    after Ctrl-C, 143 after SIGTERM.
     """
     from runstone.cli.carrying_out import carry_out
     from runstone.cli.loading import load_pipeline
@@ -47,6 +47,8 @@ def command(
         raise click.UsageError("--run-folder needs the name of a folder")
     if (resume or overwrite) and run_folder is None:
         raise click.UsageError("--resume and --overwrite are about a run that is there: say --run-folder")
+    if take_over and not (resume or overwrite):
+        raise click.UsageError("--take-over is about a run that is there: say --resume or --overwrite")
     # a process that is for something else must not be forked
     tell = supervise.fork() if own_process and supervise.can_be_supervised() else None
     found = load_pipeline(pipeline)

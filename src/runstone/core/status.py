@@ -37,6 +37,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     alive: the driver's process is proven to be there, however silent. copied: it writes to another folder than this.
     missing: files that the fold counts on and that are not on disk as it says. notes: sentences for the message.
     duration_seconds: from start to end, or to the last record of a driver that is proven dead; else None.
+    cancel_requested_at: of a request that lies in the folder, for as long as the driver has not answered it.
     """
 
     liveness: Liveness
@@ -48,6 +49,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str] = []
     notes: list[str] = []
     duration_seconds: float | None = None
+    cancel_requested_at: str | None = None
 
 
 _NOBODY = Observation(liveness=Liveness.LIVE, source="journal", run_folder=None)
@@ -105,7 +107,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "duration_seconds": observation.duration_seconds,
         "deadline_at": None,
         "sla": None,
-        "cancel_requested_at": state.cancel_requested_at,
+        "cancel_requested_at": state.cancel_requested_at or observation.cancel_requested_at,
         "progress_fraction": sum(fractions) / len(fractions) if fractions else None,
         "progress": _progress(info, state),
         "blocks": dict(Counter(block_statuses(info, state, observation, outputs).values())),

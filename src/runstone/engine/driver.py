@@ -17,7 +17,7 @@ from runstone.core import events as ev
 from runstone.core.fold import BlockState
 from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
-from runstone.core.outcome import Policy, consequences, ready, run_end
+from runstone.core.outcome import Policy, consequences, ready, run_end, stops
 from runstone.core.reasons import Reason
 from runstone.core.receipts import shortened
 from runstone.core.settings import OnError, Settings
@@ -83,6 +83,8 @@ class Driver:
         self._policy = task.policy()
         # begun in an earlier epoch, whose driver died
         self._unended = {name for name, block in recorder.state.blocks.items() if block.status in _UNENDED}
+        # handed to an executor, which may not have begun with them
+        self._elsewhere: set[str] = set()
         self._cancelling = Cancelling(recorder, control, task.run_settings)
 
     def execute(self) -> None:
@@ -122,6 +124,8 @@ class Driver:
     def _blocks(self) -> None:
         """Execute all blocks that are to be executed."""
         self._consequences()
+        if self._unended:
+            self._end_without_a_call()
         if all(executors.is_inline(block, self.task.settings[name]) for name, block in self.task.blocks.items()):
             for name in self.task.graph.blocks:
                 if self.control.stopping:
@@ -130,6 +134,17 @@ class Driver:
                     self._here(name)
         else:
             self._beside_each_other()
+
+    def _end_without_a_call(self) -> None:
+        """End the blocks of an earlier epoch for which nothing is to be computed any more, as something has failed."""
+        for name, block in self.recorder.state.blocks.items():
+            if name in self._unended and block.failed and self.task.settings[name].on_error is not OnError.CONTINUE:
+                # one of its elements has failed for good, so it calls none
+                self._here(name)
+        if stops(self._policy, self._statuses()):
+            for name in sorted(self._unended):
+                self._record_end(name, BlockEnd(status=BlockStatus.CANCELLED, reason=Reason.RUN_ENDED), 0.0)
+            self._unended.clear()
 
     def _here(self, name: str) -> None:
         """Execute a block in this thread."""
@@ -163,6 +178,7 @@ class Driver:
         from runstone.engine.side_by_side import SideBySide
 
         side_by_side = SideBySide(self.control)
+        self._elsewhere = side_by_side.running
         try:
             while not self.control.stopping:
                 here = None
@@ -174,6 +190,8 @@ class Driver:
                     else:
                         self._start(name, side_by_side)
                 if here is not None:
+                    # it may read in the folder what blocks before it have made elsewhere
+                    self.recorder.flush()
                     self._here(here)
                 elif not side_by_side.running:
                     return
@@ -186,6 +204,8 @@ class Driver:
     def _consequences(self) -> None:
         """Record what follows for blocks that have not started from how others ended."""
         for name, (status, reason) in consequences(self._policy, self._statuses()).items():
+            if name in self._elsewhere:
+                continue
             self.recorder.event(ev.BlockEnded, block=name, status=status, reason=reason)
 
     def _work(self, name: str) -> Work:

@@ -104,6 +104,8 @@ def end(
             with contextlib.suppress(Exception):
                 _hand_on(work, portion, cells)
         return BlockEnd(status=counted, reason=reason, message=message, error=error)
+    if (ended := work.recorder.state.blocks[work.block.name].ended) < plan.count:
+        raise RuntimeError(f"{plan.count - ended:,} elements of block {work.block.name!r} were never computed")
     try:
         shapes = _hand_on(work, portion, cells)
     except Exception as found:

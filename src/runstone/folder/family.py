@@ -1,7 +1,8 @@
 """The family of a run folder: `runs/x`, and the runs that took over from it, `runs/x.2`, `runs/x.3` and so on.
 
 What merely has such a name is no member: a member's `run.json` says that it is a retry, and it is not older than the
-first run; older than that are the successors of a run that was overwritten.
+first run; older than that are the successors of a run that was overwritten. Where the first folder holds only what a
+run left that was killed at once, whatever has such a name is one.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def members(folder: str) -> list[Member]:
     base = _base(folder)
     above, name = os.path.split(base)
     first = _origin(base)
+    # a run that went round what one had left that was killed at once took nothing over
+    went_round = first is None and is_remains(base)
     found = [] if first is None else [Member(path=base, number=1, id=first.id)]
     try:
         with os.scandir(above or os.curdir) as entries:
@@ -59,7 +62,7 @@ def members(folder: str) -> list[Member]:
         match = _NUMBERED.fullmatch(each)
         path = os.path.join(above, each)
         origin = _origin(path) if match and match[1] == name else None
-        if match and origin is not None and origin.follows(first):
+        if match and origin is not None and (went_round or origin.follows(first)):
             found.append(Member(path=path, number=int(match[2]), id=origin.id))
     return sorted(found, key=lambda member: member.number)
 

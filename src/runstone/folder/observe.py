@@ -11,8 +11,11 @@ from runstone.core.fold import BlockState, RunState
 from runstone.core.status import Observation, block_statuses, status_object
 from runstone.core.statuses import Liveness
 from runstone.errors import FolderError, ForeignFolder
-from runstone.folder import clock, read
+from runstone.folder import clock, read, requests
 from runstone.folder.foreign import door
+
+_TIME = 40
+"""Characters of a time that somebody else has written, at most."""
 
 
 def observe(reading: read.Reading, path: str, block: str | None = None) -> dict[str, Any]:
@@ -56,7 +59,14 @@ def observation(reading: read.Reading, path: str) -> Observation:
         missing=reading.missing,
         notes=reading.notes,
         duration_seconds=run_seconds(state, crashed=crashed),
+        cancel_requested_at=None if state.done else _asked_at(path),
     )
+
+
+def _asked_at(path: str) -> str | None:
+    """When somebody asked the run to stop, as far as its folder says."""
+    asked = requests.pending(path, requests.CANCEL) if requests.exist(path) else None
+    return None if asked is None else printable(asked.at[:_TIME])
 
 
 def run_seconds(state: RunState, *, crashed: bool) -> float | None:

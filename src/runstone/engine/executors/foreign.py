@@ -75,7 +75,7 @@ class _Submitter:
     def run(self) -> None:
         """Submit and take in, until nothing more is to be done. Raises what makes the job impossible."""
         job = self._job
-        while job.failed is None and (self._pending or not (job.finished or job.stopping)):
+        while job.failed is None and (self._pending or not (job.stopping or (job.finished and not self._suspects))):
             if job.stopping:
                 self._cancel_all()
             else:
@@ -115,17 +115,26 @@ class _Submitter:
             self._submit(number, message)
 
     def _submit(self, number: int, message: Compute | Call) -> None:
-        data, path = self._job.packed, self._job.learn.path
         try:
-            if isinstance(message, Compute):
-                future = self._executor.submit(remote.compute, data, path, _encode(message))
-            else:
-                future = self._executor.submit(remote.call, data, path, message.attempt)
+            future = self._send(message)
         except futures.BrokenExecutor as error:
-            future = futures.Future()
-            future.set_exception(error)
+            if self._pending:
+                future = futures.Future()
+                future.set_exception(error)
+            else:
+                # it broke over what it was given before
+                self._renew(error)
+                if self._job.failed is not None:
+                    return
+                future = self._send(message)
         self._beside = bool(self._pending)
         self._pending[future] = number, message
+
+    def _send(self, message: Compute | Call) -> futures.Future[remote.Answer]:
+        data, path = self._job.packed, self._job.learn.path
+        if isinstance(message, Compute):
+            return self._executor.submit(remote.compute, data, path, _encode(message))
+        return self._executor.submit(remote.call, data, path, message.attempt)
 
     def _take(self, future: futures.Future[remote.Answer], number: int, message: Compute | Call) -> None:
         try:

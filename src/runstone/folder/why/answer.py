@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from runstone.core.statuses import Liveness
 from runstone.errors import ForeignFolder, SettingError
+from runstone.folder.observe import printable
 from runstone.folder.overview import ErrorDetail
 from runstone.folder.resolve import shown
 from runstone.folder.why import foreign, of_block, of_element, of_run, roots, stops
@@ -152,7 +153,7 @@ def _stop_facts(found: Evidence, stop: Stop | None) -> list[Fact]:
 
 def _commands(found: Evidence, word: str, error: ErrorDetail | None) -> list[Command]:
     """What is worth typing now. word: how that stands which was asked about."""
-    run = shown(found.path)
+    run = printable(shown(found.path))
     status = found.status
     steps: list[Command] = []
     if error is not None and error.traceback and error.block is not None and error.reason in _REPEATABLE:

@@ -96,7 +96,9 @@ def _underway(found: Evidence, run: str, word: str) -> str:
     if not busy:
         return f"{run} is {word}: no block of it is being executed now"
     doing = [f"{name} ({told})" if (told := progress(found.state.blocks[name])) else name for name in busy]
-    return f"{run} is {word}: it executes {listed(doing)}"
+    age = found.reading.heartbeat_age
+    silent = f", silent for {duration(age)}" if found.seen.liveness is Liveness.STALE and age is not None else ""
+    return f"{run} is {word}{silent}: it executes {listed(doing)}"
 
 
 def _cancelling(found: Evidence, run: str) -> str:
@@ -124,9 +126,6 @@ def life_facts(found: Evidence) -> list[Fact]:
         last = found.reading.heartbeat_at or found.state.updated_at
         if last:
             facts.append(Fact(name="last sign", text=moment(last)))
-        age = found.reading.heartbeat_age
-        if found.seen.liveness is Liveness.STALE and age is not None:
-            facts.append(Fact(name="silent for", text=f"{duration(age)}; that proves nothing yet"))
     for taken in found.takeovers:
         by = f" by {taken.by}" if taken.by else ""
         facts.append(Fact(name="resumed", text=f"{moment(taken.at)}{by}, as its process before was gone"))
