@@ -14,8 +14,9 @@ import pytest
 import runstone
 
 NAMES = """
-    Block FailedElement Failed FolderError InputError MapSpecError NotStorable Pipeline PipelineError Retries Run
-    RunError RunFailed RunNotFound RunstoneError SettingError StorageError Untrusted __version__ artifact block open
+    Block FailedElement Failed FolderError InputError MapSpecError NotPortable NotStorable OutOfMemory Pipeline
+    PipelineError Retries Run RunError RunFailed RunNotFound RunstoneError SettingError StorageError TimedOut Untrusted
+    WorkerDied __version__ artifact block open
 """
 
 

@@ -600,3 +600,9 @@ def test_a_file_that_cannot_be_a_pack_of_the_block_is_not_adopted(path: str) -> 
     file = ev.AdoptedFile(path=path, bytes=1, elements=[(0, 1)])
     state = run(ev.BlockAdopted(seq=0, at=at(2), block="mapped", from_run="x", shape=[10], files=[file]))
     assert (state.blocks["mapped"].ok, state.blocks["mapped"].adopted, state.refused) == (0, {}, 1)
+
+
+def test_a_block_that_is_adopted_whole_has_one_outcome_whatever_was_recorded_of_it_before() -> None:
+    state = run(chunk((0, 1), ok=0, block="plain"), adoption(block="plain", whole=True))
+    plain = state.blocks["plain"]
+    assert (plain.ok, plain.failed, plain.upstream_failed) == (1, 0, 0)

@@ -17,7 +17,7 @@ _CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b"), "<digest>"),
     (re.compile(r"\b[0-9a-f]{8}\b"), "<id>"),
-    (re.compile(r'("pid": ?|\bpid )\d+'), r"\1<pid>"),
+    (re.compile(r'("pid": ?|\bpid |\bworker process )\d+'), r"\1<pid>"),
     (re.compile(r'("(?:duration_seconds|duration|steady)": ?)[\d.]+'), r"\1<seconds>"),
     (re.compile(r"\bjust now\b|\b\d+ (?:s|min) ago\b"), "<ago>"),
     (re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|seconds)\b"), "<seconds>"),

@@ -112,6 +112,8 @@ class Ground:
                 found[record.fields["block"]] = "retrying"
             elif record.kind == "block.ended":
                 found[record.fields["block"]] = record.fields["status"]
+            elif record.kind == "block.adopted" and record.fields.get("whole"):
+                found[record.fields["block"]] = "reused"
         return found
 
     @functools.cached_property
@@ -122,6 +124,8 @@ class Ground:
         for record in self.records:
             if record.kind == "chunk":
                 found.setdefault(record.fields["block"], {}).update(record.elements)
+            elif record.kind == "block.adopted":
+                found.setdefault(record.fields["block"], {}).update(dict.fromkeys(adopted(record), "ok"))
         for record in self.events("block.ended"):
             name, status = record.fields["block"], record.fields["status"]
             if name in mapped and (name in found or self._shape(name) is not None):
@@ -152,13 +156,13 @@ class Ground:
         return total
 
     def twice(self) -> list[str]:
-        """Elements that stand in two frames."""
+        """Elements that stand in two frames, or in one and in what was adopted."""
         seen: set[tuple[str, int]] = set()
         found = []
         for record in self.records:
-            if record.kind != "chunk":
+            if record.kind not in ("chunk", "block.adopted"):
                 continue
-            for number in record.elements:
+            for number in record.elements if record.kind == "chunk" else adopted(record):
                 key = (record.fields["block"], number)
                 if key in seen:
                     found.append(f"{key[0]}[{number}]")
@@ -175,6 +179,14 @@ class Ground:
             for name, value in record.fields.get("values", {}).items():
                 found[name] = (1, value.get("bytes", 0))
         return found
+
+
+def adopted(record: Record) -> list[int]:
+    """The elements that a `block.adopted` event takes over; of a block that is not mapped it is the 0."""
+    if record.fields.get("shape") is None:
+        return [0] if record.fields.get("whole") else []
+    files = record.fields.get("files", ())
+    return [number for file in files for start, stop in file["elements"] for number in range(start, stop)]
 
 
 def records_in(name: str, epoch: int, data: bytes) -> Iterator[Record]:

@@ -402,7 +402,13 @@ def _death(worker: Worker) -> Death:
         how = f"died by {_signal_name(died.signal)}"
     else:
         how = f"ended by itself with exit code {died.exit_code}"
-    return Death(who, how, out_of_memory=None if died is None else died.out_of_memory, ended_for=worker.ended_for)
+    return Death(
+        who,
+        how,
+        out_of_memory=None if died is None else died.out_of_memory,
+        ended_for=worker.ended_for,
+        is_innocent=died is None,
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -14,6 +14,7 @@ from runstone.core.reuse import Side, reasons
 from runstone.core.statuses import RunStatus
 from runstone.engine.finish import write_end
 from runstone.engine.stop import who
+from runstone.errors import FolderError
 from runstone.folder import input_digests, inputs, read, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
@@ -36,7 +37,11 @@ def begin(
     def new() -> Side:
         return Side.of(info, input_digests.of_new(info.params, large))
 
-    settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
+    try:
+        settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
+    except FolderError as error:
+        known = str(error)
+        raise type(error)(known if folder in known else f"{folder}: {known}") from error
     if settled.step is Step.PROCEED and _was_cancelled(settled.folder):
         # its driver died while it was cancelled: that run can only end so, and another one goes on
         write_end(

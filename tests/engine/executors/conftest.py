@@ -1,16 +1,14 @@
-"""Executors of all kinds, made once; and a name by which a test finds the processes it has started."""
+"""Executors of all kinds, made once."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from runstone.engine.guard import processes
 from tests.engine.executors.ways import EVERY, PASSED, Way
 
 _made: dict[str, Any] = {}
@@ -28,9 +26,8 @@ def _process_pool() -> ProcessPoolExecutor:
 def _dask() -> Any:
     from distributed import Client, LocalCluster
 
-    cluster = LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
-    )
+    addresses: Any = {"dashboard_address": ":0", "worker_dashboard_address": None}
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, silence_logs=50, **addresses)
     client = _made["dask client"] = Client(cluster)
     return client.get_executor()
 
@@ -64,26 +61,3 @@ def _executors() -> Iterator[None]:
         _made.pop("dask").shutdown()
         client.cluster.close()
         client.close()
-
-
-class Nursery:
-    """Finds processes that a test has started, whatever became of their parents, by what stands in their environment."""
-
-    def __init__(self, mark: str) -> None:
-        self.mark = mark.encode()
-
-    def alive(self) -> list[int]:
-        """All of them that live, this process and its pool's guard not counted."""
-        return [
-            process.pid
-            for process in processes.everyone()
-            if process.alive and process.pid != os.getpid() and self.mark in processes.environment(process.pid)
-        ]
-
-
-@pytest.fixture
-def nursery(monkeypatch: pytest.MonkeyPatch) -> Nursery:
-    """Workers, and what they start from now on, carry the mark of this test: they get our environment of now."""
-    mark = f"RUNSTONE_TEST_{os.urandom(6).hex()}"
-    monkeypatch.setenv(mark, "1")
-    return Nursery(f"{mark}=1")

@@ -62,7 +62,8 @@ def test_a_map_stops_and_keeps_what_it_has(executor: str, how: str, tmp_path: Pa
     asked = time.monotonic()
     HOW[how](handle, tmp_path / "run")
     found: Run = handle.result(20)
-    assert time.monotonic() - asked < 2.0
+    # what was handed to somebody else's cluster cannot be taken back
+    assert time.monotonic() - asked < (10.0 if executor == "dask" else 2.0)
     assert (found.status, found.blocks) == ("cancelled", {"work": "cancelled", "after": "cancelled"})
     done = found.status_object()["progress"]["done"]
     assert 0 < done < COUNT

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +220,20 @@ def test_a_tolerated_death_is_a_failed_element_also_where_nothing_is_kept(tmp_pa
     found = way_called("processes").run(Pipeline("p", blocks), {"x": [1, 2, 3]}, run_folder=None)
     assert found.status == "degraded"
     assert [one for one in found.outputs["y"] if not isinstance(one, Failed)] == [1, 3]
+
+
+def test_who_was_computing_beside_it_when_a_pool_broke_is_not_to_blame(tmp_path: Path) -> None:
+    """Which of several broken futures is seen first, and whether more is submitted meanwhile, is chance."""
+
+    def work(x: int) -> int:
+        if x % 7 == 3:
+            os._exit(1)
+        return x
+
+    made = block(work, output="y", mapspec="x[i] -> y[i]", on_error="continue")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("forkserver")) as pool:
+        found = Pipeline("p", [made]).run(
+            {"x": list(range(32))}, run_folder=tmp_path / "run", executor=pool, show_progress=False
+        )
+    assert sorted(error.element or 0 for error in found.errors) == list(range(3, 32, 7))
+    assert found.status == "degraded"

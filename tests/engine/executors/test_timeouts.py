@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,15 @@ def test_where_nothing_can_be_ended_a_timeout_is_refused_before_the_run(
     on_block, on_run = ({"executor": executor}, {}) if where == "block" else ({}, {"executor": executor})
     with pytest.raises(SettingError, match=f"block 'work': timeout=5.*executor='{executor}'"):
         quick(Pipeline("p", [block(work, timeout=5, **on_block)]), run_folder=tmp_path / "run", **on_run)  # type: ignore[call-overload]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_somebody_elses_executor_awaits_cannot_be_ended_either(tmp_path: Path) -> None:
+    async def work() -> None:
+        return None
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(SettingError, match="executor='ThreadPoolExecutor'"):
+        quick(Pipeline("p", [block(work, timeout=5)]), run_folder=tmp_path / "run", executor=executor)
     assert not (tmp_path / "run").exists()
 
 

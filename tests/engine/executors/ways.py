@@ -70,7 +70,7 @@ def told(run: Run) -> dict[str, Any]:
         "status": run.status,
         "reason": found["reason"],
         "message": found["message"],
-        "error": (run.error or "").partition("[")[0].partition(": ")[0],
+        "error": bool(run.error),
         "blocks": run.blocks,
         "counts": {
             name: (one.total, one.ok, one.failed, one.upstream_failed, one.retries, one.recorded if one.total else [])
@@ -79,16 +79,9 @@ def told(run: Run) -> dict[str, Any]:
         "messages": {name: one.message.partition("; the first: ")[0] for name, one in state.blocks.items()},
         "progress": found["progress"],
         "outputs": {name: _value(run, name) for name in run.outputs},
-        "types": _types(found) if run.run_folder else {},
         "errors": sorted(errors, key=repr) if few else len(errors),
         "arguments": sorted(arguments) if few else len(arguments),
     }
-
-
-def _types(status: dict[str, Any]) -> dict[str, str]:
-    # of an array it is that of whichever cell was recorded first
-    mapped = {name for name, one in status["outputs"].items() if one.get("shape")}
-    return {name: "" if name in mapped else str(one["type"]) for name, one in status["outputs"].items()}
 
 
 def _value(run: Run, name: str) -> Any:

@@ -65,6 +65,8 @@ class CallJob(Job):
         self._running = False
         if self.work.control.stopping:
             return
+        if death.ended_for is None and self.forgives(death):
+            return
         attempt = max(self._attempt, attempt)
         error, reason = error_of(death, self.work.settings.timeout)
         retries = self.work.settings.retries

@@ -111,6 +111,9 @@ class ElementsJob(Job):
 
     def lost(self, worker: int, element: int | None, attempt: int, death: Death) -> None:
         left = self.take_back(worker)
+        if death.ended_for is None and self.forgives(death):
+            self._assignments.give_back(left)
+            return
         if self.work.control.stopping or element is None or element not in left:
             self._assignments.give_back(left)
             self._died_in_vain(death)

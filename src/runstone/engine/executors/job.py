@@ -17,17 +17,30 @@ _tasks = itertools.count(1)
 
 
 class Death:
-    """How a worker ended while it computed. who: for messages; ended_for: why it was ended from outside, if it was."""
+    """How a worker ended while it computed.
+
+    who: for messages. ended_for: why it was ended from outside, if it was. is_innocent: nothing that it computed can
+    have been the cause, as all workers died at once.
+    """
 
     def __init__(
-        self, who: str, how: str, *, out_of_memory: OutOfMemory | None = None, ended_for: str | None = None
+        self,
+        who: str,
+        how: str,
+        *,
+        out_of_memory: OutOfMemory | None = None,
+        ended_for: str | None = None,
+        is_innocent: bool = False,
     ) -> None:
         self.who = who
         self.how = how
         self.out_of_memory = out_of_memory
         self.ended_for = ended_for
+        self.is_innocent = is_innocent
 
 
+INNOCENT_DEATHS = 10
+"""So many of one job are forgiven; code may end its guard on purpose, and would do so for ever."""
 TIMEOUT = "timeout"
 CANCEL = "cancel"
 
@@ -50,6 +63,7 @@ class Job(ABC):
         self.over = threading.Event()
         self.receipts: list[Receipt] = []
         self.asked_to_stop_at: float | None = None
+        self._forgiven = 0
 
     @property
     def recorder(self) -> Recorder:
@@ -94,6 +108,13 @@ class Job(ABC):
 
         element: what it was on, None if nothing; attempt: which one of it, 0 if that is not known.
         """
+
+    def forgives(self, death: Death) -> bool:
+        """Whether this death costs no attempt."""
+        if not death.is_innocent:
+            return False
+        self._forgiven += 1
+        return self._forgiven <= INNOCENT_DEATHS * self.limit
 
     def overdue(self, worker: int, board: Board) -> bool:
         """Whether this worker has computed one attempt for too long and is to be ended."""
