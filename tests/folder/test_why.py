@@ -523,7 +523,7 @@ def test_code_that_cannot_be_ended_from_outside_is_told(tmp_path: Path) -> None:
         release.touch()
         run = handle.result()
     assert run.status == "completed"
-    assert run.why().answer.endswith(" completed; it was asked to stop when all its work had ended")
+    assert run.why().answer.endswith(" completed; it was asked to stop, but all its work came to its end first")
 
 
 # what is damaged, foreign or not there

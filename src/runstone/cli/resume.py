@@ -30,17 +30,21 @@ def command(own_process: bool, run: str, take_over: bool, strict: bool, as_json:
     from runstone.engine import supervise
     from runstone.engine.launch import launch
     from runstone.folder.read import read_run
+    from runstone.folder.resolve import shown
     from runstone.run import open_run
 
     with reading(run) as folder:
         info = read_run(folder).info
+    by_hand = f"use: runstone run FILE.py --run-folder {shown(folder)} --resume"
     if info.pipeline.loader is None:
         raise click.UsageError(
-            f"run {info.id[:8]} does not say where its pipeline {info.pipeline.name!r} is found; "
-            f"use: runstone run FILE.py --run-folder {run} --resume"
+            f"run {info.id[:8]} does not say where its pipeline {info.pipeline.name!r} is found; {by_hand}"
         )
     tell = supervise.fork() if own_process and supervise.can_be_supervised() else None
-    pipeline = load_pipeline(info.pipeline.loader)
+    try:
+        pipeline = load_pipeline(info.pipeline.loader)
+    except click.UsageError as error:
+        raise click.UsageError(f"{error.message}; if it is elsewhere now, {by_hand}") from error
     with reading(run) as folder:
         # the run is executed by the code it names, so its values may be opened by it too
         params = dict(open_run(folder, trust=True).params)

@@ -274,7 +274,7 @@ class Driver:
         status, reason = run_end(self._policy, self._statuses())
         message = self._end_message(status)
         if state.status is RunStatus.CANCELLING and reason is None:
-            reason, message = Reason.TOO_LATE, "when it was asked to stop, all its work had ended"
+            reason, message = Reason.TOO_LATE, "it was asked to stop, but all its work came to its end first"
         self.recorder.end(status, reason, message)
 
     def _cancelled(self) -> None:

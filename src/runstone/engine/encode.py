@@ -22,6 +22,8 @@ from runstone.folder.preview import preview, type_name
 from runstone.folder.values import Column, encode_column, encode_small, find_unstorable
 
 CHUNK_BYTES = 1024 * 1024
+PLAIN_BYTES = 8 * CHUNK_BYTES
+"""A chunk of plain columns may have more; but whoever reads, sends or records it holds it whole."""
 SMALL_TOTAL = 32 * 1024
 """All small values of one block together, so that its event stays below the longest line."""
 
@@ -71,7 +73,8 @@ class ElementEncoder:
             raise ElementNotStorable(refused, recorded=start) from None
         size = sum(column.size for column in columns)
         self._cell_bytes[ended.block] = size / max(1, len(good))
-        if size > CHUNK_BYTES and stop - start > 1 and any(column.kind == "cells" for column in columns):
+        most = CHUNK_BYTES if any(column.kind == "cells" for column in columns) else PLAIN_BYTES
+        if size > most and stop - start > 1:
             step = max(1, (stop - start) * CHUNK_BYTES // size)
             for first in range(start, stop, step):
                 yield from self._some(ended, ends, first, min(stop, first + step))

@@ -59,7 +59,7 @@ def _reused(found: Evidence) -> str:
 
 
 def _too_late(found: Evidence) -> str:
-    return "; it was asked to stop when all its work had ended" if found.state.reason is Reason.TOO_LATE else ""
+    return "; it was asked to stop, but all its work came to its end first" if found.state.reason is Reason.TOO_LATE else ""
 
 
 def _cancelled(found: Evidence, run: str) -> str:
