@@ -15,6 +15,7 @@ import pytest
 import runstone
 from tests import scripts
 from tests.cli.command import complaint
+from tests.harness import ground
 
 FLOW = """
 import json, os, signal
@@ -155,8 +156,10 @@ def test_other_parameters_make_another_run(place: Path) -> None:
     assert (Path(found["run_folder"]).name, found["retry_of"]) == ("run.2", first)
     assert calls(place) == Counter(["total", *(f"double:{number}" for number in range(4))])
     assert runstone.open(place / "run.2").outputs["total"] == 18
-    # and it is the newest that is asked next time
-    assert resumed(place, "resume", "run")["id"] == found["id"]
+    # and it is the newest that is looked at next time
+    assert resumed(place, *WAYS["run --resume"], "-p", "by=3")["id"] == found["id"]
+    assert resumed(place, "resume", "run.2")["id"] == found["id"]
+    assert calls(place) == Counter()
 
 
 def test_other_code_makes_another_run(place: Path) -> None:
@@ -186,14 +189,15 @@ def test_a_run_of_a_program_from_nowhere_says_how_it_can_go_on(place: Path) -> N
     assert "runstone run FILE.py --run-folder run --resume" in complaint(refused)
 
 
-def test_a_file_that_is_gone_or_renamed_is_said_to_be_so(place: Path) -> None:
+def test_a_file_that_is_gone_or_moved_is_said_to_be_so(place: Path) -> None:
     first = killed(place)
-    (place / "flow.py").rename(place / "moved.py")
+    (place / "elsewhere").mkdir()
+    (place / "flow.py").rename(place / "elsewhere" / "flow.py")
     refused = do(place, "resume", "run")
     assert refused.returncode == 2
     assert f"there is no file {place / 'flow.py'}" in complaint(refused)
-    assert "--resume" in complaint(refused)
-    found = resumed(place, "run", "moved.py", "--run-folder", "run", "--resume")
+    assert "runstone run FILE.py --run-folder run --resume" in complaint(refused)
+    found = resumed(place, "run", "elsewhere/flow.py", "--run-folder", "run", "--resume")
     assert (found["id"], found["status"]) == (first, "completed")
     assert calls(place) == Counter(["total"])
 
@@ -252,6 +256,26 @@ def test_what_is_no_run_is_refused_in_one_line(place: Path) -> None:
         refused = do(place, "resume", name)
         assert (name, refused.returncode) == (name, code), refused.stderr
         assert name.removeprefix("./") in complaint(refused)
+
+
+def test_a_driver_on_another_host_is_taken_over_by_a_persons_word(place: Path) -> None:
+    first = killed(place)
+    journal = place / "run/journal/0001.jsonl"
+    started, _, rest = journal.read_bytes().partition(b"\n")
+    fields = json.loads(started)
+    del fields["crc"]
+    fields["driver"].update(host="elsewhere", machine_id="f" * 32, boot_id="another")
+    journal.write_bytes(ground.line(fields) + rest)
+    (place / "run/status.json").unlink(missing_ok=True)
+    refused = do(place, "resume", "run")
+    assert refused.returncode == 1
+    assert "on elsewhere" in complaint(refused)
+    assert "runstone resume" in complaint(refused)
+    assert "--take-over" in complaint(refused)
+    assert calls(place) == Counter()
+    found = resumed(place, "resume", "run", "--take-over")
+    assert (found["id"], found["status"], found["epoch"]) == (first, "completed", 2)
+    assert calls(place) == Counter(["total"])
 
 
 def test_a_living_driver_is_refused_also_against_a_persons_word(place: Path) -> None:

@@ -104,10 +104,12 @@ class Saga:
 
     def _kill_below(self, child: Child, whom: str) -> bool:
         """Kill a guard or a worker, and give the driver a while to go on; returns whether it has ended."""
-        marked = {one.pid: one for one in self._marked() if one.pid != child.pid}
-        guards = [one for one in marked.values() if one.parent == child.pid]
-        workers = [one for one in marked.values() if one.parent in {guard.pid for guard in guards}]
-        chosen = guards if whom == "guard" else workers
+        chosen: list[Process] = []
+        patience = time.monotonic() + 2.0
+        while not chosen and time.monotonic() < patience and not child.died(0.005):
+            marked = self._marked()
+            guards = {one.pid: one for one in marked if one.parent == child.pid}
+            chosen = list(guards.values()) if whom == "guard" else [one for one in marked if one.parent in guards]
         if chosen:
             victim = self.dice.choice(chosen)
             try:

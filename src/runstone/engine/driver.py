@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runstone.engine.side_by_side import SideBySide
 
 _MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
+_BAD_ENDS = BLOCK_DONE - {BlockStatus.COMPLETED, BlockStatus.REUSED}
 _UNENDED = (BlockStatus.QUEUED, BlockStatus.RUNNING, BlockStatus.RETRYING)
 
 
@@ -81,6 +82,7 @@ class Driver:
         self.values = Values(task.graph, task.params)
         self.error: BaseException | None = None
         self._policy = task.policy()
+        self._bad_ends = any(block.status in _BAD_ENDS for block in recorder.state.blocks.values())
         # begun in an earlier epoch, whose driver died
         self._unended = {name for name, block in recorder.state.blocks.items() if block.status in _UNENDED}
         # handed to an executor, which may not have begun with them
@@ -241,7 +243,9 @@ class Driver:
         if end.status is BlockStatus.CANCELLED:
             # a time limit that is set to end so
             self.control.cancel(by="timeout", message=end.message, reason=end.reason or Reason.TIMEOUT)
-        elif end.status is not BlockStatus.COMPLETED:
+        # what follows from a failure may show only when the last of several blocks above has ended
+        self._bad_ends = self._bad_ends or end.status is not BlockStatus.COMPLETED
+        if self._bad_ends:
             self._consequences()
 
     def _record_end(self, name: str, end: BlockEnd, seconds: float) -> None:

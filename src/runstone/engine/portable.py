@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,7 +79,8 @@ def pack(work: Work, values: Values, folder: str | None) -> bytes:
         folder=folder,
         logs=work.recorder.logs,
         setup=log_setup(),
-        function=work.code.get("function"),
+        # objects that can be called travel by value
+        function=work.code.get("function") if isinstance(work.block.function, FunctionType) else None,
     )
     try:
         return _dumps(task)
@@ -100,7 +102,7 @@ def unpack(data: memoryview, path: Iterable[str]) -> Portable:
         ) from error
     block = task.block
     here = code.parts(block.function, block.settings.version, None).get("function")
-    if UNRESOLVED not in (here, task.function) and here != task.function:
+    if task.function is not None and UNRESOLVED not in (here, task.function) and here != task.function:
         raise StaleCode(
             f"the code of block {block.name!r} is another one here: its file was changed after the program had "
             "imported it; start the program anew"

@@ -15,7 +15,7 @@ from runstone.core.statuses import RunStatus
 from runstone.engine.finish import write_end
 from runstone.engine.stop import who
 from runstone.errors import FolderError
-from runstone.folder import input_digests, inputs, read, writer
+from runstone.folder import input_digests, inputs, read, requests, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
 from runstone.folder.succession import Succession, settle
@@ -60,7 +60,9 @@ def begin(
 
 
 def _was_cancelled(folder: str) -> bool:
-    return read.read_run(folder).state.status is RunStatus.CANCELLING
+    """Whether it was being cancelled, or somebody had asked for that whom its driver did not hear any more."""
+    stopping = read.read_run(folder).state.status is RunStatus.CANCELLING
+    return stopping or requests.pending(folder, requests.CANCEL) is not None
 
 
 def _proceed(folder: str, *, unproven: bool, by: str) -> writer.RunWriter:

@@ -233,6 +233,14 @@ def move(source: str, path: str) -> None:
         raise refused(error, path) from error
 
 
+def remove_folder(path: str) -> None:
+    """Remove a folder of our own if it is there and nothing is in it."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        return
+
+
 def remove(path: str) -> None:
     """Remove a file of our own if it is there."""
     try:

@@ -398,7 +398,11 @@ def begin(
         raise FileExistsError(folder)
     disk.make_folder(f"{folder}/{layout.JOURNAL}")
     path = f"{folder}/{layout.journal(1)}"
-    descriptor = disk.create(path)
+    try:
+        descriptor = disk.create(path)
+    except BaseException:
+        disk.remove_folder(os.path.dirname(path))
+        raise
     run, saved = f"{folder}/{layout.RUN}", ""
     try:
         state = fold.initial(block.name for block in info.blocks)
@@ -419,9 +423,10 @@ def begin(
         os.close(descriptor)
         if not os.path.lexists(run):
             # nothing was begun: the same folder may be tried again
-            disk.remove(path)
-            if saved:
-                disk.remove(saved)
+            for made in (path, saved):
+                if made:
+                    disk.remove(made)
+                    disk.remove_folder(os.path.dirname(made))
         raise
     writer.must_sync(files=[run], folders=[f"{folder}/{layout.JOURNAL}", folder, *above])
     return writer

@@ -209,7 +209,7 @@ SCRIPT = """
         return 2 * x
 
     def main():
-        found = Pipeline("p", [double]).run({"x": [1, 2, 3]}, executor="processes", run_folder=None, show_progress=False)
+        found = Pipeline("p", [double]).run({"x": [1, 2, 3]}, executor="processes", run_folder=None)
         print(list(found.outputs["y"]), flush=True)
 
 """
