@@ -423,10 +423,11 @@ def begin(
         os.close(descriptor)
         if not os.path.lexists(run):
             # nothing was begun: the same folder may be tried again
-            for made in (path, saved):
-                if made:
-                    disk.remove(made)
-                    disk.remove_folder(os.path.dirname(made))
+            disk.remove(path)
+            if saved:
+                disk.remove(saved)
+            for made in (layout.JOURNAL, layout.INPUTS):
+                disk.remove_folder(f"{folder}/{made}")
         raise
     writer.must_sync(files=[run], folders=[f"{folder}/{layout.JOURNAL}", folder, *above])
     return writer
