@@ -11,66 +11,25 @@ import contextlib
 import itertools
 import os
 import selectors
-import signal
 import socket
 import threading
 import time
 
 from runstone.core.receipts import Receipt
-from runstone.engine.board import Board
-from runstone.engine.capture import Speaker
-from runstone.engine.channel import Asked, Channel, Ended, Forget, Happened, Refused, Said
+from runstone.engine.channel import Asked, Ended, Forget, Happened, Refused, Said
 from runstone.engine.cores import cores
-from runstone.engine.executors.job import CANCEL, TIMEOUT, Death, Job, WorkerRefused
+from runstone.engine.executors.job import CANCEL, TIMEOUT, Job, WorkerRefused
 from runstone.engine.guard import changes
-from runstone.engine.guard.client import Child, Guard
+from runstone.engine.guard.client import Guard
+from runstone.engine.pool_worker import Worker
 from runstone.engine.worker_output import WorkerOutput
 
-MAIN = "runstone.engine.worker:main"
 LIMIT = 512
 """Workers of one process at most."""
 
 _LOOK = 0.02
 _IDLE_SECONDS = 300.0
 _DOUBT_SECONDS = 1.0
-
-
-class Worker:
-    """One worker, as the pool knows it. job: for which it computes now. ended_for: why it is being ended."""
-
-    def __init__(self, number: int, child: Child, channel: Channel, board: Board) -> None:
-        self.number = number
-        self.child = child
-        self.channel = channel
-        self.board = board
-        self.job: Job | None = None
-        self.knows: set[int] = set()
-        # which code was found under which name when it was imported here
-        self.imported: dict[str, str] = {}
-        self.ended_for: str | None = None
-        self.death: changes.Died | None = None
-        self.hung_up_at: float | None = None
-        self.output: WorkerOutput | None = None
-
-    def speaker(self) -> Speaker | None:
-        """For whom it computes at the moment."""
-        job = self.job
-        logs = None if job is None else job.recorder.logs
-        if job is None or logs is None:
-            return None
-        block = job.work.block
-        element = self.board.element if block.graph_block().is_mapped else None
-        return Speaker(logs, block.name, element, max(1, self.board.attempt))
-
-    @property
-    def pid(self) -> int:
-        """Its process; 0 as long as that is unknown."""
-        return self.child.pid or 0
-
-    @property
-    def waits(self) -> bool:
-        """Whether it can be given something to do."""
-        return self.job is None and self.ended_for is None and self.hung_up_at is None
 
 
 class Pool:
@@ -272,8 +231,7 @@ class Pool:
                 worker.job = None
                 job.failed = job.failed or WorkerRefused(message)
             elif job.received(worker.number, message, payload):
-                if worker.output is not None:
-                    worker.output.end_lines()
+                worker.output.end_lines()
                 worker.job = None
         except BaseException as error:
             # it cannot be recorded, say: whoever waits for the job hears of it
@@ -290,23 +248,10 @@ class Pool:
             self._guard = Guard()
             self._selector.register(self._guard, selectors.EVENT_READ, None)
         number = next(each for each in itertools.count() if each not in self._workers)
-        board, descriptor = Board.make()
-        made: list[Worker] = []
-        output = WorkerOutput(lambda: made[0].speaker() if made else None, lambda: made[0].pid if made else 0)
-        try:
-            child = self._guard.spawn(MAIN, f"worker {number}", extra_fds=[descriptor, *output.theirs])
-        except BaseException:
-            output.close()
-            raise
-        finally:
-            os.close(descriptor)
-        output.handed_over()
-        worker = self._workers[number] = Worker(number, child, Channel(child.channel, Said), board)
-        worker.output = output
-        made.append(worker)
-        self._selector.register(output, selectors.EVENT_READ, output)
-        self._by_child[child.number] = worker
-        self._selector.register(child.channel, selectors.EVENT_READ, worker)
+        worker = self._workers[number] = Worker(self._guard, number)
+        self._by_child[worker.child.number] = worker
+        self._selector.register(worker.output, selectors.EVENT_READ, worker.output)
+        self._selector.register(worker.channel.socket, selectors.EVENT_READ, worker)
         return worker
 
     def _end(self, worker: Worker, grace: float, why: str) -> None:
@@ -341,15 +286,14 @@ class Pool:
         self._by_child.pop(worker.child.number, None)
         self._hung_up(worker)
         worker.channel.close()
-        if worker.output is not None:
-            self._drop_output(worker.output)
+        self._drop_output(worker.output)
         job, worker.job = worker.job, None
         if job is None:
             return
         if receipt is not None:
             job.receipts.append(receipt)
         try:
-            job.lost(worker.number, worker.board.element, worker.board.attempt, _death(worker))
+            job.lost(worker.number, worker.board.element, worker.board.attempt, worker.how_it_died())
         except BaseException as error:
             job.failed = job.failed or error
 
@@ -379,8 +323,7 @@ class Pool:
         for worker in self._workers.values():
             self._hung_up(worker)
             worker.channel.close()
-            if worker.output is not None:
-                self._drop_output(worker.output)
+            self._drop_output(worker.output)
         self._workers.clear()
         self._by_child.clear()
         if self._guard is not None:
@@ -389,33 +332,6 @@ class Pool:
             self._guard = None
         for job in ended:
             job.over.set()
-
-
-def _death(worker: Worker) -> Death:
-    died = worker.death
-    who = f"worker process {worker.child.pid}" if worker.child.pid else "a worker process"
-    if died is None:
-        how = "died with the process that guards it"
-    elif died.problem:
-        how = f"could not be started: {died.problem}"
-    elif died.signal is not None:
-        how = f"died by {_signal_name(died.signal)}"
-    else:
-        how = f"ended by itself with exit code {died.exit_code}"
-    return Death(
-        who,
-        how,
-        out_of_memory=None if died is None else died.out_of_memory,
-        ended_for=worker.ended_for,
-        is_innocent=died is None,
-    )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 _shared: Pool | None = None

@@ -59,7 +59,8 @@ def _reused(found: Evidence) -> str:
 
 
 def _too_late(found: Evidence) -> str:
-    return "; it was asked to stop, but all its work came to its end first" if found.state.reason is Reason.TOO_LATE else ""
+    late = found.state.reason is Reason.TOO_LATE
+    return "; it was asked to stop, but all its work came to its end first" if late else ""
 
 
 def _cancelled(found: Evidence, run: str) -> str:
