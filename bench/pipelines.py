@@ -75,7 +75,7 @@ def slow_chain() -> Any:
     names = [f"w{number}" for number in range(41)]
     return Pipeline(
         "slow",
-        [block(pause, name=new, output=new, renames={"v": old}) for old, new in zip(names, names[1:], strict=False)],
+        [block(pause, name=new, output=new, renames={"v": old}) for old, new in itertools.pairwise(names)],
     )
 
 
