@@ -210,7 +210,7 @@ def test_a_run_killed_while_it_was_cancelled_ends_so_and_another_goes_on(scene: 
     child = begin(scene, {"wait": {"double:2": "never"}})
     while f"double:{2}" not in calls(scene.place):
         time.sleep(0.01)
-    runstone.open(scene.folder).cancel()
+    requests.leave(str(scene.folder), requests.CANCEL, by="somebody")
     while scene.status()["recorded_status"] != "cancelling":
         time.sleep(0.01)
     child.kill()
