@@ -10,6 +10,9 @@ Numbers = range | list[int]
 SECONDS = 0.25
 """What one part should take: long against a message, short against the time that a person or a chunk waits."""
 
+LEAST_SECONDS = 0.005
+"""What less takes is not worth a message, however long others wait."""
+
 _SMOOTH = 0.5
 
 
@@ -58,7 +61,8 @@ class Assignments:
         wanted = int(SECONDS / self._cost) if self._cost > 0 else len(self._numbers)
         # the last parts are small, so that nobody waits long for the slowest
         fair = -(-self.left // (2 * self._parallel))
-        return max(1, min(wanted, fair))
+        least = int(LEAST_SECONDS / self._cost) if self._cost > 0 else 1
+        return max(1, min(wanted, max(fair, least)))
 
     def measured(self, count: int, seconds: float) -> None:
         """So many elements took so long."""
