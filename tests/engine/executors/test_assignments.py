@@ -46,7 +46,7 @@ def test_parts_take_about_as_long_as_they_should() -> None:
     assignments = Assignments(range(10**6), 2)
     assert len(assignments.take(0.0) or ()) == 1
     assignments.measured(1, 1e-5)
-    assert len(assignments.take(0.0) or ()) == SECONDS / 1e-5
+    assert len(assignments.take(0.0) or ()) == int(SECONDS / 1e-5)
 
 
 def test_the_last_parts_are_small_but_worth_a_message() -> None:
@@ -56,7 +56,7 @@ def test_the_last_parts_are_small_but_worth_a_message() -> None:
     sizes = []
     while (part := assignments.take(0.0)) is not None:
         sizes.append(len(part))
-    assert sizes[0] == LEAST_SECONDS / 1e-5
+    assert min(sizes[:-1]) == int(LEAST_SECONDS / 1e-5)
     assert sizes == sorted(sizes, reverse=True)
     slow = Assignments(range(100), 2)
     slow.take(0.0)
