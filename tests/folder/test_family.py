@@ -110,6 +110,25 @@ def test_of_many_who_claim_at_once_each_gets_its_own(tmp_path: Path) -> None:
     assert sorted(claimed) == sorted(str(tmp_path / f"x.{number}") for number in range(2, 26))
 
 
+def test_who_comes_second_to_take_over_waits_for_the_run_of_the_first(tmp_path: Path) -> None:
+    one = first(tmp_path / "x")
+    claimed = family.claim_after(str(one))
+    assert claimed == str(tmp_path / "x.2")
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(family.claim_after, str(one)) for _ in range(4)]
+        retry(Path(claimed), one)
+        assert [other.result(10) for other in others] == [None] * 4
+    assert sorted(os.listdir(tmp_path)) == ["x", "x.2"]
+
+
+def test_what_lies_there_for_long_is_nothing_to_wait_for(tmp_path: Path) -> None:
+    one = first(tmp_path / "x")
+    (tmp_path / "x.2").mkdir()
+    os.utime(tmp_path / "x.2", (1, 1))
+    first(tmp_path / "x.3")
+    assert family.claim_after(str(one)) == str(tmp_path / "x.4")
+
+
 def test_a_damaged_member_is_no_member(tmp_path: Path) -> None:
     one = first(tmp_path / "x")
     two = retry(tmp_path / "x.2", one)

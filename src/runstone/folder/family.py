@@ -21,6 +21,9 @@ from runstone.folder.look import Look
 TRASH = ".trash"
 
 _NUMBERED = re.compile(r"(.+)\.([2-9]|[1-9]\d{1,8})")
+_BEGINNING_SECONDS = 3.0
+"""From making its folder to being a run nothing takes that long, unless it was killed meanwhile."""
+
 _REMAINS = frozenset({layout.JOURNAL, layout.INPUTS, layout.OUTPUTS, layout.LOGS, layout.CHECKPOINT})
 
 
@@ -76,8 +79,7 @@ def newest(folder: str) -> str | None:
 def claim_next(folder: str) -> str:
     """Make the folder for the next run of the family, empty. Of any number of processes each gets its own."""
     base = _base(folder)
-    found = members(folder)
-    number = max(2, found[-1].number + 1 if found else 2)
+    number = _next_number(folder)
     while True:
         path = f"{base}.{number}"
         try:
@@ -86,6 +88,43 @@ def claim_next(folder: str) -> str:
             number += 1
         else:
             return path
+
+
+def claim_after(newest: str) -> str | None:
+    """Make the folder for the run that takes over from the newest of a family; None if another one has become that.
+
+    Whoever makes such a folder begins a run in it at once, so another process that finds it taken waits for that.
+    """
+    number = _next_number(newest)
+    while True:
+        path = f"{_base(newest)}.{number}"
+        try:
+            disk.make_folder(path, parents=True, new=True)
+        except FileExistsError:
+            if _becomes_a_run(path) and members(newest)[-1].path != os.path.abspath(newest):
+                return None
+            number += 1
+        else:
+            return path
+
+
+def _next_number(folder: str) -> int:
+    found = members(folder)
+    return max(2, found[-1].number + 1 if found else 2)
+
+
+def _becomes_a_run(folder: str) -> bool:
+    """Whether a folder has a run, or gets one soon from a process that has just made it."""
+    try:
+        made = os.stat(folder).st_mtime
+    except OSError:
+        return False
+    until = time.time() + _BEGINNING_SECONDS if abs(time.time() - made) < _BEGINNING_SECONDS else 0.0
+    while not os.path.lexists(os.path.join(folder, layout.RUN)):
+        if time.time() > until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def move_to_trash(folder: str, *, unproven: bool = False) -> str:

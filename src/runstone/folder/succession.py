@@ -70,9 +70,13 @@ def settle(
         return Succession(
             step=step, folder=path, earlier=before, plans={} if before is None else plan(before.compared, new)
         )
+    claimed = family.claim_after(path)
+    if claimed is None:
+        # another process was first: it holds that run now, or has ended it already
+        return settle(folder, wanted, resume=resume, take_over=take_over)
     return Succession(
         step=step,
-        folder=family.claim_next(folder),
+        folder=claimed,
         earlier=earlier,
         plans=plan(earlier.compared, new),
         changes=changes,
