@@ -96,16 +96,16 @@ def claim_after(newest: str) -> str | None:
     Whoever makes such a folder begins a run in it at once, so another process that finds it taken waits for that.
     """
     number = _next_number(newest)
-    while True:
+    while members(newest)[-1].path == os.path.abspath(newest):
         path = f"{_base(newest)}.{number}"
         try:
             disk.make_folder(path, parents=True, new=True)
         except FileExistsError:
-            if _becomes_a_run(path) and members(newest)[-1].path != os.path.abspath(newest):
-                return None
+            _wait_for_a_run(path)
             number += 1
         else:
             return path
+    return None
 
 
 def _next_number(folder: str) -> int:
@@ -113,18 +113,15 @@ def _next_number(folder: str) -> int:
     return max(2, found[-1].number + 1 if found else 2)
 
 
-def _becomes_a_run(folder: str) -> bool:
-    """Whether a folder has a run, or gets one soon from a process that has just made it."""
+def _wait_for_a_run(folder: str) -> None:
+    """Wait until a folder has a run, if a process has only just made it."""
     try:
         made = os.stat(folder).st_mtime
     except OSError:
-        return False
+        return
     until = time.time() + _BEGINNING_SECONDS if abs(time.time() - made) < _BEGINNING_SECONDS else 0.0
-    while not os.path.lexists(os.path.join(folder, layout.RUN)):
-        if time.time() > until:
-            return False
+    while time.time() < until and not os.path.lexists(os.path.join(folder, layout.RUN)):
         time.sleep(0.01)
-    return True
 
 
 def move_to_trash(folder: str, *, unproven: bool = False) -> str:
