@@ -90,7 +90,7 @@ def test_a_run_that_is_there_is_refused_with_both_ways_out_and_left_alone(tmp_pa
     folder = first(tmp_path / "x")
     before = picture(tmp_path)
     with pytest.raises(
-        InputError, match=r"there is a run in .* already; resume=True goes on .* overwrite=True moves it"
+        InputError, match=r"there is a run in .* already; resume=True .* goes on .* overwrite=True .* moves it"
     ):
         settle(str(folder), side())
     with pytest.raises(SettingError, match="resume=True and overwrite=True"):

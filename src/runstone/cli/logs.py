@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -78,11 +79,15 @@ def _block(info: RunInfo, named: str | None, asked: str | None) -> str | None:
 
 
 def _print(lines: Iterable[LogLine], *, as_json: bool, at_once: bool) -> None:
-    for text in _as_json(lines) if as_json else _as_text(lines):
-        sys.stdout.buffer.write(text)
-        if at_once:
-            sys.stdout.buffer.flush()
-    sys.stdout.buffer.flush()
+    try:
+        for text in _as_json(lines) if as_json else _as_text(lines):
+            sys.stdout.buffer.write(text)
+            if at_once:
+                sys.stdout.buffer.flush()
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # whoever reads has seen enough, as `head` does; what is left in the buffer would be refused once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _as_json(lines: Iterable[LogLine]) -> Iterator[bytes]:

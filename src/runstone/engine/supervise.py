@@ -31,6 +31,9 @@ from runstone.errors import RunstoneError
 from runstone.folder import requests
 
 _LOOK = 0.1
+_FIRST = 0.3
+"""Seconds that a driver has for what it can end by itself."""
+
 _SIGNALS = {KEYBOARD: signal.SIGINT, TERMINATED: signal.SIGTERM}
 
 
@@ -155,7 +158,8 @@ class Supervisor:
         if self._asked is None and told.timeout_ends and told.run_timeout and now - self._told_at > told.run_timeout:
             self._asked = now, "run_timeout", f"it took longer than its limit of {told.run_timeout:g} s"
             self._reason, self._ends = Reason.TIMEOUT, told.timeout_ends
-        if self._asked is not None and now - self._asked[0] > told.grace / 2:
+        # the driver is first to end its workers, and has the proof of that
+        if self._asked is not None and now - self._asked[0] > told.grace / 2 + _FIRST:
             self._end(told.grace / 2)
 
     def _end(self, grace: float) -> None:

@@ -101,7 +101,8 @@ def _replaced(folder: str, *, overwrite: bool, take_over: bool) -> Succession:
     if not overwrite:
         raise InputError(
             f"there is a run in {folder} already{'' if is_run else ', or one that was begun and killed at once'}; "
-            "resume=True goes on with it, overwrite=True moves it to .trash and starts anew; or give another run_folder"
+            "resume=True (--resume) goes on with it, overwrite=True (--overwrite) moves it to .trash and starts anew; "
+            "or give another run_folder"
         )
     if is_run:
         reading = read.read_run(folder)

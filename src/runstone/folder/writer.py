@@ -86,7 +86,7 @@ class RunWriter:
         self._unsynced = Unsynced()
         self._next_journal = f"{folder}/{layout.journal(epoch + 1)}"
         self._renewed = self._beat_at = clock.steady()
-        self._torn = self._closed = False
+        self._torn = self._unsyncable = self._closed = False
         # A recursion or memory limit may be hit between a record and its place in the fold. What is on disk is a prefix
         # still, but this process no longer knows which. Made now: then there is no room even to make an error.
         self._interruption = FolderError(f"recording into {folder} was interrupted in the middle; nothing more follows")
@@ -229,6 +229,8 @@ class RunWriter:
         try:
             unsynced.bring()
         except StorageError as error:
+            # a disk that has refused once may say yes the next time, and have dropped what it refused
+            self._unsyncable = True
             self._break(error)
             raise
         except BaseException:
@@ -326,7 +328,7 @@ class RunWriter:
     def abandon(self, why: str, reason: Reason) -> None:
         """After the machinery has failed: end all blocks and the run as crashed; nothing if the disk refuses that."""
         with self.lock:
-            if self._torn or not isinstance(self.broken, StorageError | None):
+            if self._torn or self._unsyncable or not isinstance(self.broken, StorageError | None):
                 return
             self.broken = None
             self._closed = True
@@ -341,7 +343,7 @@ class RunWriter:
             except StorageError:
                 # the checkpoint is made of the journal, and may give it its room
                 disk.remove(f"{self.folder}/{layout.CHECKPOINT}")
-                if not self._torn:
+                if not (self._torn or self._unsyncable):
                     self.broken = None
                     self._say_end(why, reason)
 

@@ -71,6 +71,27 @@ def test_state_is_told(tmp_path: Path) -> None:
     assert pickles.read(pickle.dumps(slice(1, 2))).arguments == (1, 2, None)
 
 
+def test_exceptions_are_told_also_as_another_library_pickles_them() -> None:
+    class Told(Exception):
+        def __init__(self, what: str) -> None:
+            super().__init__("told", what)
+
+    pickling_support = pytest.importorskip("tblib.pickling_support")
+    for error, arguments in ((ValueError("no"), ("no",)), (Told("much"), ("told", "much"))):
+        function, given_to_it, *_ = pickling_support.pickle_exception(error)
+        form = pickles.read(cloudpickle.dumps(_Reduced(function, given_to_it)))
+        assert form.arguments == arguments
+    assert form.by != Name("tblib.pickling_support", "unpickle_exception_with_attrs")
+
+
+class _Reduced:
+    def __init__(self, function: Any, arguments: tuple[Any, ...]) -> None:
+        self.reduced = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
 @given(st.binary(max_size=200))
 def test_rubbish_is_unreadable_and_nothing_else(data: bytes) -> None:
     try:

@@ -212,7 +212,7 @@ class _Reader:
 
     def make(self) -> None:
         arguments, by = self._stack.pop(), self._stack.pop()
-        self._stack.append(Made(by, arguments))
+        self._stack.append(_carried(by, arguments) or Made(by, arguments))
 
     def make_by_keywords(self) -> None:
         self._stack.pop()
@@ -228,6 +228,22 @@ class _Reader:
 
     def double(self) -> None:
         self._stack.append(self._stack[-1])
+
+
+_CARRIER = "tblib.pickling_support"
+
+
+def _carried(by: Any, arguments: Any) -> Made | None:
+    """The exception inside of what tblib makes of it, which Dask has installed for all pickles of its process."""
+    if not isinstance(by, Name) or by.module != _CARRIER or not isinstance(arguments, tuple) or len(arguments) < 2:
+        return None
+    kind, given = arguments[:2]
+    if by.name == "unpickle_exception":
+        return Made(kind, given)
+    if by.name == "unpickle_exception_with_attrs" and isinstance(given, Pairs):
+        attributes = {key: value for key, value in given.entries if isinstance(key, str)}
+        return Made(kind, attributes.get("args"), attributes.get("__dict__"))
+    return None
 
 
 _OPERATIONS = {
