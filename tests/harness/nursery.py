@@ -104,6 +104,8 @@ class Nursery:
         self.clear()
         assert self._server.stdin is not None
         assert self._server.stdout is not None
+        # said, for the end of the pipe may never come: what was forked meanwhile holds it too
+        self._server.stdin.write(json.dumps({"do": "leave"}).encode() + b"\n")
         self._server.stdin.close()
         self._server.wait(PATIENCE)
         self._server.stdout.close()
@@ -145,6 +147,8 @@ def state_of(pid: int) -> str:
 def _serve() -> None:
     for line in sys.stdin.buffer:
         wish = json.loads(line)
+        if wish["do"] == "leave":
+            return
         if wish["do"] == "reap":
             _, status = os.waitpid(wish["pid"], 0)
             _reply({"code": os.waitstatus_to_exitcode(status)})

@@ -189,7 +189,9 @@ def _take_pulse(number: int) -> int:
 def _delete(number: int) -> int:
     import shutil
 
-    shutil.rmtree(_place / "runs")
+    # a file that the heart puts there meanwhile is in the way of the first try
+    while (_place / "runs").exists():
+        shutil.rmtree(_place / "runs", ignore_errors=True)
     return number
 
 
