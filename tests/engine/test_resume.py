@@ -19,7 +19,9 @@ import pytest
 import runstone
 from runstone import block
 from runstone.core.reasons import Reason
+from runstone.core.resumption import Step
 from runstone.core.statuses import RunStatus
+from runstone.engine import resuming
 from runstone.errors import FolderError, InputError, SettingError
 from runstone.folder import observe, requests
 from runstone.folder.takeover import take_over
@@ -460,6 +462,24 @@ def test_of_several_processes_that_resume_a_dead_run_at_once_one_does(scene: Sce
         assert since(scene, before) == rest
         assert os.listdir(scene.folder.parent) == ["it"]
         scene.clear()
+
+
+def test_who_comes_too_late_to_a_dead_run_gets_what_another_process_has_made_of_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = killed(scene, "double:3")
+    decide, decisions = resuming.settle, []
+
+    def overtaken(*args: Any, **options: Any) -> Any:
+        decisions.append(decide(*args, **options))
+        if len(decisions) == 1:
+            assert begin(scene, {}, resume=True).answer()["status"] == "completed"
+        return decisions[-1]
+
+    monkeypatch.setattr(resuming, "settle", overtaken)
+    run = go_on(scene)
+    assert [decided.step for decided in decisions] == [Step.PROCEED, Step.RETURN]
+    assert (run.id, run.status, run.status_object()["epoch"]) == (first, "completed", 2)
 
 
 def test_a_driver_that_was_taken_over_by_a_persons_word_ends_itself_and_changes_nothing(scene: Scene) -> None:

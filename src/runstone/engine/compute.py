@@ -9,13 +9,26 @@ from typing import Any
 from runstone.core.calls import CallPlan
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError
-from runstone.engine import collect
+from runstone.engine import collect, context
 from runstone.engine.board import NOTHING, Board
 from runstone.engine.collect import Collector
 from runstone.engine.errors import InvalidOutput, check_several
 from runstone.engine.jitter import jitter
 from runstone.engine.work import Work
 from runstone.errors import InputError
+
+
+def compute_and_record(work: Work, plan: CallPlan, collector: Collector) -> BaseException | None:
+    """`compute` in a thread of the driver: what is said has its place meanwhile, the pulse closes chunks in time."""
+    before = context.enter(context.Place(work.recorder, work.block.name, collector.current, collector.attempt))
+    work.recorder.ticks.append(collector.tick)
+    try:
+        error = compute(work, plan, collector)
+    finally:
+        work.recorder.ticks.remove(collector.tick)
+        context.enter(before)
+        collector.close()
+    return error or collector.refused
 
 
 class _OnDemand:

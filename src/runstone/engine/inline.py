@@ -13,7 +13,7 @@ from runstone.core.statuses import BlockStatus
 from runstone.engine import context, mapped
 from runstone.engine.board import Board
 from runstone.engine.collect import Collector
-from runstone.engine.compute import compute
+from runstone.engine.compute import compute_and_record
 from runstone.engine.errors import check_several, ended_by, raised
 from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
@@ -28,32 +28,31 @@ def run(work: Work) -> BlockEnd | None:
     refusal = condition(work)
     if refusal is not None:
         return refusal
-    if not work.block.graph_block().is_mapped:
+    plan = planned(work)
+    if plan is None:
         return call(work)
-    try:
-        plan = plan_of(work)
-    except Exception as error:
-        return unplanned(work, error)
-    return _elements(work, plan)
+    return plan if isinstance(plan, BlockEnd) else _elements(work, plan)
 
 
 def _elements(work: Work, plan: CallPlan) -> BlockEnd | None:
     portion = mapped.begin(work, plan)
     collector = Collector(work, plan, portion.numbers)
-    before = context.enter(context.Place(work.recorder, work.block.name, collector.current, collector.attempt))
-    work.recorder.ticks.append(collector.tick)
-    try:
-        error = compute(work, plan, collector)
-    finally:
-        work.recorder.ticks.remove(collector.tick)
-        context.enter(before)
-        collector.close()
-    if error is None:
-        error = collector.refused
+    error = compute_and_record(work, plan, collector)
     tolerated = work.settings.on_error is OnError.CONTINUE
     if len(collector.cells) < len(portion.numbers) and (error is None or tolerated):
         return None
     return mapped.end(work, portion, cells=lambda: collector.all_cells(portion.marks), error=error)
+
+
+def planned(work: Work) -> CallPlan | BlockEnd | None:
+    """All calls of a mapped block, None for another; or how the block ends because they cannot be put together."""
+    if not work.block.graph_block().is_mapped:
+        return None
+    try:
+        return plan_of(work)
+    except Exception as error:
+        # asking values for it may run code of theirs
+        return unplanned(work, error)
 
 
 def unplanned(work: Work, error: BaseException) -> BlockEnd:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,7 +20,7 @@ from runstone.folder import input_digests, inputs, read, requests, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
 from runstone.folder.succession import Succession, settle
-from runstone.folder.takeover import take_over
+from runstone.folder.takeover import RunEnded, take_over
 
 
 def begin(
@@ -31,32 +32,45 @@ def begin(
     Raises InputError if there is a run and nothing was said about it, FolderError if it cannot be gone on with.
     """
 
-    by = who() if unproven else ""
-
     @functools.cache
     def new() -> Side:
         return Side.of(info, input_digests.of_new(info.params, large))
 
+    while True:
+        settled = _settled(folder, new, resume=resume, overwrite=overwrite, unproven=unproven)
+        try:
+            return _carry_out(settled, info, large, unproven=unproven)
+        except RunEnded:
+            # another process was first, and has ended the run since: what is to be done now is another matter
+            continue
+
+
+def _settled(folder: str, new: Callable[[], Side], *, resume: bool, overwrite: bool, unproven: bool) -> Succession:
     try:
-        settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
+        return settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
     except FolderError as error:
         known = str(error)
         raise type(error)(known if folder in known else f"{folder}: {known}") from error
-    if settled.step is Step.PROCEED and _was_cancelled(settled.folder):
+
+
+def _carry_out(settled: Succession, info: RunInfo, large: inputs.Large, *, unproven: bool) -> writer.RunWriter | str:
+    """Raises RunEnded if the run to proceed with has ended meanwhile."""
+    if settled.step is Step.RETURN:
+        return settled.folder
+    if settled.step is not Step.PROCEED:
+        return _begin(settled, info, large)
+    by = who() if unproven else ""
+    if _was_cancelled(settled.folder):
         # its driver died while it was cancelled: that run can only end so, and another one goes on
         write_end(
             settled.folder, RunStatus.CANCELLED, reason=Reason.CANCEL_REQUESTED, message="", by=by, unproven=unproven
         )
-        settled = settle(folder, new, resume=resume, overwrite=overwrite, take_over=unproven)
-    if settled.step is Step.RETURN:
-        return settled.folder
-    if settled.step is Step.PROCEED:
-        taken = _proceed(settled.folder, unproven=unproven, by=by)
-        if settled.earlier is not None:
-            # its driver may have died before it had adopted everything
-            adopt(taken, settled.earlier, settled.plans)
-        return taken
-    return _begin(settled, info, large)
+        raise RunEnded(f"the run in {settled.folder} has ended cancelled")
+    taken = _proceed(settled.folder, unproven=unproven, by=by)
+    if settled.earlier is not None:
+        # its driver may have died before it had adopted everything
+        adopt(taken, settled.earlier, settled.plans)
+    return taken
 
 
 def _was_cancelled(folder: str) -> bool:

@@ -242,7 +242,7 @@ def _from_events(path: str, reading: Reading, block: str | None) -> tuple[list[E
         if len(errors) >= wanted[0] and len(artifacts) >= wanted[1]:
             break
         if isinstance(event, ErrorRaised) and event.final and len(errors) < ERRORS and block in (None, event.block):
-            errors.append(_error(event))
+            errors.append(error_detail(event))
         elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS and block in (None, event.block):
             artifacts.append(_artifact(event, path))
     if not errors:
@@ -265,7 +265,8 @@ def _summary(error: ErrorSummary, reading: Reading) -> ErrorDetail:
     )
 
 
-def _error(event: ErrorRaised) -> ErrorDetail:
+def error_detail(event: ErrorRaised) -> ErrorDetail:
+    """An error in full."""
     return ErrorDetail(
         block=event.block,
         element=event.element,

@@ -27,6 +27,11 @@ from runstone.folder.look import Look
 from runstone.folder.scan import tail_before
 from runstone.folder.writer import RunWriter, own_driver
 
+
+class RunEnded(FolderError):
+    """There is nothing to take over: the run has its terminal event."""
+
+
 _FILES_BYTES = ev.EVENT_LIMIT - 8 * 1024
 """What the files in one event of a claim take of its line at most; the rest is for the driver."""
 
@@ -35,7 +40,7 @@ def take_over(folder: str, *, by: str = "", unproven: bool = False, executor: st
     """Become the driver of the run in a folder; returns the writer of its next epoch.
 
     unproven: a person's word that the driver is dead, for where that cannot be proven from here.
-    Raises FolderError if the run is done, its driver is not proven gone, or another taker was first.
+    Raises RunEnded if the run is done, FolderError if its driver is not proven gone or another taker was first.
     """
     with Look(folder) as look:
         reading = read.read_look(look, verify_all=True)
@@ -157,7 +162,7 @@ def _write(path: str, claim: _Claim, executor: str) -> tuple[int, _Claim, bytes]
 
 def _refuse(reading: read.Reading, folder: str, *, unproven: bool) -> None:
     if reading.state.done:
-        raise FolderError(f"the run in {folder} has ended {reading.state.status.value}; there is nothing to take over")
+        raise RunEnded(f"the run in {folder} has ended {reading.state.status.value}; there is nothing to take over")
     if not reading.epochs:
         raise FolderError(f"the run in {folder} has no journal to go on with")
     if reading.liveness is Liveness.GONE or unproven:

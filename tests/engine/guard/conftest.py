@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +29,16 @@ def wait_until(holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
 
 def descriptors() -> int:
     """How many this process has open."""
+    gc.collect()
     return len(os.listdir("/proc/self/fd"))
+
+
+def none_are_left(before: int) -> None:
+    """Wait until no more descriptors are open than before: other threads of this process open and close theirs."""
+    deadline = time.monotonic() + PATIENCE
+    while descriptors() > before:
+        assert time.monotonic() < deadline, sorted(map(os.readlink, Path("/proc/self/fd").iterdir()))
+        time.sleep(0.005)
 
 
 class Scene:

@@ -15,7 +15,7 @@ import pytest
 from runstone.engine.guard.changes import Died
 from runstone.engine.guard.client import Guard
 from runstone.engine.guard.start import interpreter_flags
-from tests.engine.guard.conftest import PATIENCE, Scene, descriptors, wait_until
+from tests.engine.guard.conftest import PATIENCE, Scene, descriptors, none_are_left, wait_until
 
 
 def surroundings(scene: Scene, **named: Any) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def test_two_hundred_workers_leave_no_descriptor_and_no_zombie(scene: Scene) -> 
     there = len(os.listdir(f"/proc/{scene.guard.pid}/fd"))
     for number in range(200):
         one(number)
-    assert descriptors() == here
+    none_are_left(here)
     assert len(os.listdir(f"/proc/{scene.guard.pid}/fd")) == there
     assert Path(f"/proc/{scene.guard.pid}/task/{scene.guard.pid}/children").read_text() == ""
 
@@ -204,7 +204,7 @@ def test_a_driver_without_descriptors_is_told_and_loses_none(scene: Scene) -> No
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for number in taken:
             os.close(number)
-    assert descriptors() == before
+    none_are_left(before)
     scene.spawn("leave")
 
 

@@ -15,10 +15,11 @@ from runstone.core.calls import CallPlan
 from runstone.engine import inline, mapped, pool
 from runstone.engine.cores import cores
 from runstone.engine.executors.elements import ElementsJob
-from runstone.engine.executors.packed import Packed, packed
 from runstone.engine.executors.team import Team
 from runstone.engine.guard.start import paths
+from runstone.engine.portable import pack
 from runstone.engine.work import BlockEnd, Values, Work
+from runstone.errors import NotPortable
 
 MEASURED_SECONDS = 0.05
 """How long the first elements are computed here, if nothing is known of their cost."""
@@ -31,10 +32,9 @@ _costs: weakref.WeakKeyDictionary[Block[..., Any], float] = weakref.WeakKeyDicti
 
 def prepare(work: Work, values: Values) -> BlockEnd | Auto:
     """Everything that is done before the first element is computed; to be called in the driver's own thread."""
-    try:
-        return Auto(work, values, inline.plan_of(work))
-    except Exception as error:
-        return inline.unplanned(work, error)
+    plan = inline.planned(work)
+    assert plan is not None, "a block that is not mapped is executed inline"
+    return plan if isinstance(plan, BlockEnd) else Auto(work, values, plan)
 
 
 class Auto:
@@ -58,21 +58,30 @@ class Auto:
             cost = (time.perf_counter() - begun) / done if done else 0.0
             _costs[work.block] = cost
         if here.goes_on and self._is_worth(here.left * cost):
-            found = packed(work, self._values) if work.recorder.folder is not None else None
-            # what cannot be sent to other processes, and runs that are not kept, stay here
-            if isinstance(found, Packed):
-                return self._elsewhere(portion, here, found)
+            data = self._packed()
+            if data is not None:
+                return self._elsewhere(portion, here, data)
         here.run()
         _costs[work.block] = (time.perf_counter() - begun) / max(1, here.done)
         return here.end()
 
+    def _packed(self) -> bytes | None:
+        """What other processes unpack; None for what cannot be sent there, and for runs that are not kept."""
+        folder = self._work.recorder.folder
+        if folder is None:
+            return None
+        try:
+            return pack(self._work, self._values, folder)
+        except NotPortable:
+            return None
+
     def _is_worth(self, seconds: float) -> bool:
         return cores() > 1 and seconds > WORTH_SECONDS
 
-    def _elsewhere(self, portion: mapped.Portion, here: Team, found: Packed) -> BlockEnd | None:
+    def _elsewhere(self, portion: mapped.Portion, here: Team, data: bytes) -> BlockEnd | None:
         work = self._work
         limit = work.settings.max_parallel or cores()
-        job = ElementsJob(work, self._plan, here.rest(), found.data, paths(), limit)
+        job = ElementsJob(work, self._plan, here.rest(), data, paths(), limit)
         job.told = here.told
         pool.shared().execute(job)
         if work.control.stopping and not job.finished:

@@ -24,12 +24,9 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
 
 def packed(work: Work, values: Values) -> BlockEnd | Packed:
     """Put together what another process needs; or how the block ends because that cannot be done."""
-    plan: CallPlan | None = None
-    if work.block.graph_block().is_mapped:
-        try:
-            plan = inline.plan_of(work)
-        except Exception as error:
-            return inline.unplanned(work, error)
+    plan = inline.planned(work)
+    if isinstance(plan, BlockEnd):
+        return plan
     try:
         return Packed(work=work, plan=plan, data=pack(work, values, work.recorder.folder))
     except NotPortable as error:

@@ -8,9 +8,9 @@ from typing import Any
 
 from runstone.core.failed import Failed
 from runstone.core.settings import OnError
-from runstone.engine import context, mapped
+from runstone.engine import mapped
 from runstone.engine.collect import Collector, Told
-from runstone.engine.compute import compute
+from runstone.engine.compute import compute_and_record
 from runstone.engine.executors.assignments import Assignments
 from runstone.engine.failures import describe
 from runstone.engine.work import BlockEnd, Work
@@ -102,19 +102,12 @@ class Team:
         work, plan = self._work, self._portion.plan
         collector = Collector(work, plan, part, told=self.told)
         begun = time.perf_counter()
-        before = context.enter(context.Place(work.recorder, work.block.name, collector.current, collector.attempt))
-        work.recorder.ticks.append(collector.tick)
-        try:
-            error = compute(work, plan, collector)
-        finally:
-            work.recorder.ticks.remove(collector.tick)
-            context.enter(before)
-            collector.close()
+        error = compute_and_record(work, plan, collector)
         with self._lock:
             self._done.append(collector)
             self._assignments.measured(len(collector.cells), time.perf_counter() - begun)
             self._assignments.give_back(part[len(collector.cells) :])
-            self.error = self.error or error or collector.refused
+            self.error = self.error or error
 
     def cells(self) -> tuple[list[Any], list[int]]:
         """All cells in their order, and the numbers of those that have failed."""

@@ -11,12 +11,8 @@ from runstone.engine.work import BlockEnd, Work
 
 def prepare(work: Work) -> BlockEnd | Prepared:
     """Everything that is done before threads are started; to be called in the driver's own thread."""
-    if not work.block.graph_block().is_mapped:
-        return Prepared(work, None)
-    try:
-        return Prepared(work, inline.plan_of(work))
-    except Exception as error:
-        return inline.unplanned(work, error)
+    plan = inline.planned(work)
+    return plan if isinstance(plan, BlockEnd) else Prepared(work, plan)
 
 
 class Prepared:

@@ -10,13 +10,12 @@ from difflib import get_close_matches
 from runstone.core.statuses import Liveness
 from runstone.errors import ForeignFolder, SettingError
 from runstone.folder.observe import printable
-from runstone.folder.overview import ErrorDetail
+from runstone.folder.overview import ErrorDetail, error_detail
 from runstone.folder.resolve import shown
 from runstone.folder.why import foreign, of_block, of_element, of_run, roots, stops
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Command, Explanation, Fact, Step, Stop
 from runstone.folder.why.reuse import reuse_of, reuse_sentence
-from runstone.folder.why.sentences import detail
 
 _NAMED = 10
 # what ended a process would end the one that asks as well, and what took too long would again
@@ -115,7 +114,7 @@ def _block(found: Evidence, name: str) -> Explanation:
         chain=chain if len(chain) > 1 else [],
         facts=[*facts, *_stop_facts(found, stop)],
         error=error,
-        attempts=[detail(event) for event in attempts if not event.final],
+        attempts=[error_detail(event) for event in attempts if not event.final],
         reuse=[] if reuse is None else [reuse],
         waiting_for=of_block.waits_for(found, name),
         stop=stop,

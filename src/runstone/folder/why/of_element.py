@@ -10,14 +10,14 @@ from runstone.core.shapes import unravel
 from runstone.core.statuses import Liveness
 from runstone.errors import SettingError
 from runstone.folder.look import Look
-from runstone.folder.overview import ErrorDetail
+from runstone.folder.overview import ErrorDetail, error_detail
 from runstone.folder.why import roots
 from runstone.folder.why.chunks import outcome_of
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Step
 from runstone.folder.why.of_block import WAITING, block_sentence
 from runstone.folder.why.reuse import reuse_of
-from runstone.folder.why.sentences import counted, detail, named, place, raised, tries, whys
+from runstone.folder.why.sentences import counted, named, place, raised, tries, whys
 
 
 class ElementAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ def element_answer(found: Evidence, block: str, element: int, index: list[int]) 
     """Why this element is as it is."""
     state = found.state.blocks[block]
     where = place(block, index)
-    tried = [detail(event) for event in found.attempts(block, element)]
+    tried = [error_detail(event) for event in found.attempts(block, element)]
     if not within(state.recorded, element, element + 1):
         return _unrecorded(found, block, element, where, tried)
     if any(within(pack.elements, element, element + 1) for pack in state.adopted.values()):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from runstone.core.failed import Failed
 from runstone.core.statuses import BlockStatus
-from runstone.folder.overview import ErrorDetail
+from runstone.folder.overview import ErrorDetail, error_detail
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Step
-from runstone.folder.why.sentences import counted, detail, place, raised, tries
+from runstone.folder.why.sentences import counted, place, raised, tries
 
 BAD = ("failed", "timed_out", "crashed")
 
@@ -66,7 +66,7 @@ def first_error(found: Evidence, name: str) -> ErrorDetail | None:
     """The first error that ended a block or one of its elements."""
     event = found.errors.get(name)
     if event is not None:
-        return detail(event)
+        return error_detail(event)
     # the journal is gone, and a checkpoint or the packs speak
     kept = next((error for error in found.state.errors if error.block == name), None)
     if kept is None:
@@ -101,4 +101,4 @@ def error_of(found: Evidence, failed: Failed) -> ErrorDetail | None:
         for at, length in zip(failed.index, shape, strict=True):
             element = element * length + at
     attempts = found.attempts(failed.block, element)
-    return detail(attempts[-1]) if attempts else None
+    return error_detail(attempts[-1]) if attempts else None

@@ -54,22 +54,6 @@ def tries(found: ErrorDetail) -> str:
     return f" (attempt {found.attempt} of {found.attempt})" if found.attempt > 1 else ""
 
 
-def detail(event: ev.ErrorRaised) -> ErrorDetail:
-    """An error in full."""
-    return ErrorDetail(
-        block=event.block,
-        element=event.element,
-        index=event.index,
-        attempt=event.attempt,
-        type=event.type,
-        message=event.message,
-        reason=event.reason.value,
-        occurred_at=event.at,
-        traceback=event.traceback,
-        params=event.params,
-    )
-
-
 def where(traceback: str) -> tuple[str, str] | None:
     """Where in the user's code an error was raised, `file:line, in function`, and the line of code; from the text of a
     traceback, None if it does not tell."""
