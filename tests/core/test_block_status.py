@@ -11,10 +11,10 @@ from runstone.core.block_status import (
     has_ended,
     inferred_block_status,
 )
-from runstone.core.fold import BlockState
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.reasons import Reason
 from runstone.core.records import BlockInfo
+from runstone.core.run_state import BlockState
 from runstone.core.statuses import BlockStatus
 
 MAPPED = BlockInfo(name="mapped", outputs=["mapped"], mapspec="x[i] -> mapped[i]")

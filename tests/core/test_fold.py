@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.moves import BLOCK_DONE, BLOCK_MOVES, BLOCK_REACHABLE, DONE, RUN_MOVES, RUN_REACHABLE
 from runstone.core.ranges import count, to_ranges, without
 from runstone.core.reasons import Reason
@@ -140,6 +140,11 @@ bodies: st.SearchStrategy[ev.Record] = st.one_of(
         ev.ArtifactSaved, seq=st.just(0), at=texts, artifact_id=texts, path=texts, name=texts, artifact_type=texts,
         content_type=texts, size_bytes=numbers, sha256=texts,
     ),
+    st.builds(ev.RecordsVoided, seq=st.just(0), at=texts, errors=ranges, artifacts=ranges),
+    st.builds(
+        ev.RecordsVoided, seq=st.just(0), at=texts, errors=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9))),
+        artifacts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2),
+    ),
     st.builds(ev.Warned, seq=st.just(0), at=texts, code=texts, message=texts, block=st.none() | names),
     st.builds(
         ev.Chunk, seq=st.just(0), at=texts, block=names, elements=ranges, ok=numbers, failed=numbers,
@@ -180,30 +185,30 @@ hostile_journals = st.tuples(st.booleans(), st.lists(bodies, max_size=25)).map(
 # What must hold
 
 
-def folded(records: Iterable[ev.Record]) -> fold.RunState:
-    state = fold.initial(BLOCKS)
+def folded(records: Iterable[ev.Record]) -> run_state.RunState:
+    state = run_state.initial(BLOCKS)
     for record in records:
         fold.apply(state, record)
     return state
 
 
-def check(state: fold.RunState) -> None:
+def check(state: run_state.RunState) -> None:
     """What is true of every state that a run can be in."""
-    assert fold.is_sound(state)
+    assert run_state.is_sound(state)
     assert tuple(state.blocks) == BLOCKS
     assert (state.finished_at is not None) == state.done
     assert state.epoch >= 0
     assert state.seq >= 0
     assert state.refused >= 0
-    assert len(state.errors) <= min(fold.ERRORS_KEPT, state.error_count)
-    assert len(state.artifacts) <= min(fold.ERRORS_KEPT, state.artifact_count)
-    assert len(state.warnings) <= fold.ERRORS_KEPT
-    assert len(state.message) <= fold.MESSAGE_KEPT
+    assert len(state.errors) <= min(run_state.ERRORS_KEPT, state.error_count)
+    assert len(state.artifacts) <= min(run_state.ERRORS_KEPT, state.artifact_count)
+    assert len(state.warnings) <= run_state.ERRORS_KEPT
+    assert len(state.message) <= run_state.MESSAGE_KEPT
     for block in state.blocks.values():
         check_block(block)
 
 
-def check_block(block: fold.BlockState) -> None:
+def check_block(block: run_state.BlockState) -> None:
     for number in (block.ok, block.failed, block.upstream_failed, block.retries, block.errors, block.attempt):
         assert number >= 0
     total = 1 if block.shape is None else block.total
@@ -223,13 +228,13 @@ def check_block(block: fold.BlockState) -> None:
     for output in block.outputs.values():
         assert 0 <= output.stored <= total
         assert output.bytes >= 0
-        assert len(output.type) <= fold.MESSAGE_KEPT
+        assert len(output.type) <= run_state.MESSAGE_KEPT
     assert block.duration is None or block.duration >= 0
     assert (block.finished_at is not None) == (block.status in BLOCK_DONE)
-    assert len(block.message) <= fold.MESSAGE_KEPT
+    assert len(block.message) <= run_state.MESSAGE_KEPT
 
 
-def check_moves(before: fold.RunState, after: fold.RunState) -> None:
+def check_moves(before: run_state.RunState, after: run_state.RunState) -> None:
     runs, blocks = (RUN_REACHABLE, BLOCK_REACHABLE) if after.lost else (RUN_MOVES, BLOCK_MOVES)
     if before.status is not after.status:
         assert after.status in runs[before.status]
@@ -238,7 +243,7 @@ def check_moves(before: fold.RunState, after: fold.RunState) -> None:
         assert was is block.status or block.status in blocks[was]
 
 
-def check_ended_for_good(before: fold.RunState, after: fold.RunState) -> None:
+def check_ended_for_good(before: run_state.RunState, after: run_state.RunState) -> None:
     """Once a run is done only the numbers of records go on."""
     if before.done:
         same = msgspec.structs.replace(after, seq=before.seq, refused=before.refused)
@@ -248,7 +253,7 @@ def check_ended_for_good(before: fold.RunState, after: fold.RunState) -> None:
 @settings(max_examples=80, deadline=None)
 @given(honest_journals())
 def test_every_prefix_of_an_honest_journal_folds_and_no_record_is_refused(journal: list[ev.Record]) -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     check(state)
     for record in journal:
         before = copy.deepcopy(state)
@@ -269,7 +274,7 @@ def test_every_prefix_of_an_honest_journal_folds_and_no_record_is_refused(journa
 @settings(max_examples=250, deadline=None)
 @given(hostile_journals)
 def test_whatever_a_journal_says_it_folds_and_moves_along_the_table(journal: list[ev.Record]) -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     for record in journal:
         before = copy.deepcopy(state)
         fold.apply(state, record)
@@ -284,7 +289,7 @@ def test_shuffled_repeated_and_missing_records_change_nothing_that_is_impossible
     journal: list[ev.Record], data: st.DataObject
 ) -> None:
     mixed = data.draw(st.lists(st.sampled_from(journal), max_size=2 * len(journal)))
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     taken: list[ev.Record] = []
     for record in mixed:
         before = copy.deepcopy(state)
@@ -300,7 +305,7 @@ def test_shuffled_repeated_and_missing_records_change_nothing_that_is_impossible
 @given(honest_journals() | hostile_journals, st.data())
 def test_lost_records_are_stepped_over_and_the_rest_still_folds(journal: list[ev.Record], data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=len(journal), max_size=len(journal)))
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     lost = 0
     for record, there in zip(journal, kept, strict=True):
         if not there:
@@ -327,7 +332,7 @@ def test_the_fold_of_equal_records_is_equal(journal: list[ev.Record]) -> None:
 @given(honest_journals() | hostile_journals)
 def test_a_state_survives_encoding_and_decoding_unchanged(journal: list[ev.Record]) -> None:
     state = folded(journal)
-    again = msgspec.json.decode(msgspec.json.encode(state), type=fold.RunState)
+    again = msgspec.json.decode(msgspec.json.encode(state), type=run_state.RunState)
     assert again == state
     assert msgspec.json.encode(again) == msgspec.json.encode(state)
 
@@ -336,7 +341,7 @@ def test_a_state_survives_encoding_and_decoding_unchanged(journal: list[ev.Recor
 @given(honest_journals() | hostile_journals, st.data())
 def test_a_checkpoint_and_the_rest_give_what_the_whole_gives(journal: list[ev.Record], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(journal)))
-    state = msgspec.json.decode(msgspec.json.encode(folded(journal[:cut])), type=fold.RunState)
+    state = msgspec.json.decode(msgspec.json.encode(folded(journal[:cut])), type=run_state.RunState)
     for record in journal:
         fold.apply(state, record)
     assert state == folded(journal)
@@ -345,7 +350,7 @@ def test_a_checkpoint_and_the_rest_give_what_the_whole_gives(journal: list[ev.Re
 # Single cases
 
 
-def run(*records: ev.Record) -> fold.RunState:
+def run(*records: ev.Record) -> run_state.RunState:
     state = folded(numbered([ev.RunStarted(seq=0, at=at(1), driver=DRIVER), *records]))
     check(state)
     return state
@@ -374,9 +379,9 @@ def ended(block: str, status: BlockStatus) -> ev.Record:
 
 
 def test_nothing_is_folded_before_the_record_with_the_next_number_is_there() -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     fold.apply(state, ev.RunStarted(seq=2, at=at(2), driver=DRIVER))
-    assert state == fold.initial(BLOCKS)
+    assert state == run_state.initial(BLOCKS)
 
 
 def test_a_repeated_chunk_counts_once() -> None:
@@ -452,11 +457,11 @@ def test_a_block_that_never_ran_because_of_others_counts_as_one_that_failed_upst
 
 def test_an_end_keeps_why() -> None:
     state = run(ev.RunEnded(seq=0, at=at(5), status=RunStatus.FAILED, reason=Reason.BLOCK_FAILED, message="m" * 900))
-    assert (state.reason, state.message) == (Reason.BLOCK_FAILED, "m" * fold.MESSAGE_KEPT)
+    assert (state.reason, state.message) == (Reason.BLOCK_FAILED, "m" * run_state.MESSAGE_KEPT)
 
 
 def test_a_takeover_whose_first_epoch_was_lost_still_makes_the_run_a_running_one() -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     fold.lose(state, 3)
     fold.apply(state, ev.RunTakenOver(seq=4, at=at(4), epoch=2, driver=DRIVER, files={}))
     assert (state.status, state.epoch, state.started_at, state.driver) == (RunStatus.RUNNING, 2, at(4), DRIVER)
@@ -489,8 +494,8 @@ def test_losing_what_was_applied_already_loses_nothing() -> None:
 
 def test_errors_are_kept_up_to_a_limit_and_counted_beyond() -> None:
     error = ev.ErrorRaised(seq=0, at=at(3), block="mapped", element=1, type="ValueError", message="no")
-    state = run(started(shape=[10]), *[error] * (fold.ERRORS_KEPT + 5))
-    assert (len(state.errors), state.error_count) == (fold.ERRORS_KEPT, fold.ERRORS_KEPT + 5)
+    state = run(started(shape=[10]), *[error] * (run_state.ERRORS_KEPT + 5))
+    assert (len(state.errors), state.error_count) == (run_state.ERRORS_KEPT, run_state.ERRORS_KEPT + 5)
 
 
 def test_attempts_that_others_follow_are_counted_but_are_not_errors_of_the_run() -> None:
@@ -499,8 +504,24 @@ def test_attempts_that_others_follow_are_counted_but_are_not_errors_of_the_run()
     assert (state.errors, state.error_count, state.blocks["plain"].errors) == ([], 0, 1)
 
 
+def test_what_was_voided_counts_no_more_and_voiding_it_again_changes_nothing() -> None:
+    error = ev.ErrorRaised(seq=0, at=at(3), block="mapped", element=1, type="ValueError", message="no")
+    saved = ev.ArtifactSaved(
+        seq=0, at=at(3), artifact_id="a", path="artifacts/a", name="a", artifact_type="file", content_type="",
+        size_bytes=1, sha256="",
+    )  # fmt: skip
+    kept = run(started(shape=[10]), error, saved, error, saved)
+    first = kept.seq - 3
+    void = ev.RecordsVoided(seq=0, at=at(9), errors=[(first, first + 1)], artifacts=[(first + 1, first + 2)])
+    for voided in ([void], [void, void]):
+        state = run(started(shape=[10]), error, saved, error, saved, *voided)
+        assert (state.error_count, [each.seq for each in state.errors]) == (1, [first + 2])
+        assert (state.artifact_count, [each.seq for each in state.artifacts]) == (1, [first + 3])
+        assert state.blocks["mapped"].errors == 2, "they happened"
+
+
 def test_what_was_lost_is_told_and_the_moves_between_are_allowed() -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     fold.lose(state, 5)
     fold.apply(state, ev.BlockEnded(seq=6, at=at(6), block="plain", status=BlockStatus.COMPLETED))
     fold.apply(state, ev.RunEnded(seq=7, at=at(7), status=RunStatus.COMPLETED))
@@ -510,7 +531,7 @@ def test_what_was_lost_is_told_and_the_moves_between_are_allowed() -> None:
 
 
 def test_one_record_that_was_lost_is_told_as_one() -> None:
-    state = fold.initial(BLOCKS)
+    state = run_state.initial(BLOCKS)
     fold.lose(state, 1)
     assert state.warnings[0].message == "record 1 cannot be read; what it held counts as missing"
 
@@ -536,27 +557,39 @@ def test_a_shape_that_no_array_can_have_is_not_taken(shape: list[int]) -> None:
     [
         {"ok": -1}, {"ok": 5}, {"failed": -1, "ok": 5}, {"retries": -1}, {"shape": [-10]}, {"shape": [2**62] * 9999},
         {"recorded": [(0, 2), (1, 3)]}, {"recorded": [(2, 4), (0, 2)]}, {"recorded": [(0, 40)]}, {"recorded": []},
-        {"outputs": {"y": fold.OutputState(stored=-1)}}, {"outputs": {"y": fold.OutputState(stored=11)}},
-        {"outputs": {"y": fold.OutputState(stored=1, bytes=-1)}},
+        {"outputs": {"y": run_state.OutputState(stored=-1)}}, {"outputs": {"y": run_state.OutputState(stored=11)}},
+        {"outputs": {"y": run_state.OutputState(stored=1, bytes=-1)}},
     ],
 )  # fmt: skip
 def test_a_state_that_no_record_could_have_made_is_known_as_such(wrong: dict[str, Any]) -> None:
     state = run(started(shape=[10]), chunk((0, 4), ok=4))
     state.blocks["mapped"] = msgspec.structs.replace(state.blocks["mapped"], **wrong)
-    assert not fold.is_sound(state)
+    assert not run_state.is_sound(state)
 
 
-@pytest.mark.parametrize("wrong", [{"seq": -1}, {"epoch": -1}, {"lost": -1}, {"errors": 51}, {"warnings": 51}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seq": -1},
+        {"epoch": -1},
+        {"lost": -1},
+        {"errors": 51},
+        {"warnings": 51},
+        {"voided": [(2, 2)]},
+        {"voided": [(4, 6), (5, 7)]},
+        {"voided": [(4, 6), (1, 2)]},
+    ],
+)
 def test_a_whole_state_that_cannot_be_is_known_as_such(wrong: dict[str, Any]) -> None:
     state = run(started(shape=[10]))
-    error = fold.ErrorSummary(block=None, type="E", message="", at="")
+    error = run_state.ErrorSummary(block=None, type="E", message="", at="")
     known = {key: [error] * value if key in ("errors", "warnings") else value for key, value in wrong.items()}
-    assert not fold.is_sound(msgspec.structs.replace(state, **known))
+    assert not run_state.is_sound(msgspec.structs.replace(state, **known))
 
 
 def test_done_is_what_the_table_says() -> None:
     for status in RunStatus:
-        assert fold.RunState(status=status).done == (status in DONE)
+        assert run_state.RunState(status=status).done == (status in DONE)
 
 
 def adoption(*elements: tuple[int, int], block: str = "mapped", whole: bool = False, **fields: Any) -> ev.Record:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from runstone.core.arrays import unravel
 from runstone.core.causes import Cause, Why
 from runstone.core.dependants import touched
-from runstone.core.fold import BlockState, RunState
 from runstone.core.ranges import Range, numbers, to_ranges
 from runstone.core.records import BlockInfo, ParameterInfo
 from runstone.core.reuse import Action, BlockPlan, Earlier, Side, differences, plan
+from runstone.core.run_state import BlockState, RunState
 from runstone.core.statuses import BlockStatus
 
 CODE = {"function": "f0", "calls:helpers.clean": "c0", "python": "3.11"}

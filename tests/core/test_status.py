@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.moves import DONE
 from runstone.core.records import BlockInfo, ParamInfo, PipelineInfo, RunInfo
 from runstone.core.status import KEYS, Observation, acting_status, progress_fraction, status_object
@@ -46,7 +46,7 @@ STALE = msgspec.structs.replace(LIVE, liveness=Liveness.STALE)
 ENDED = msgspec.structs.replace(LIVE, liveness=Liveness.ENDED)
 
 
-def state(*records: ev.Record) -> fold.RunState:
+def state(*records: ev.Record) -> run_state.RunState:
     begun = ev.RunStarted(seq=0, at="2026-01-01T00:00:01Z", driver=ev.Driver(host="box", pid=41, start_ticks=5))
     return test_fold.folded(test_fold.numbered([begun, *records]))
 
@@ -133,7 +133,7 @@ def test_every_key_is_there_and_every_value_is_json_whatever_happened(
 
 
 def test_a_run_before_anything_happened() -> None:
-    found = status_object(INFO, fold.initial(["plain", "mapped", "other"]), LIVE)
+    found = status_object(INFO, run_state.initial(["plain", "mapped", "other"]), LIVE)
     check(found)
     assert (found["status"], found["done"], found["driver"], found["started_at"]) == ("pending", False, None, None)
     assert (found["seq"], found["epoch"], found["progress_fraction"]) == (0, 0, 0.0)
@@ -212,7 +212,7 @@ def test_without_journal_and_checkpoint_the_inferred_word_is_the_status(word: st
     observation = Observation(
         liveness=liveness, source="disk_heuristic", run_folder="/x", heuristic=word, notes=["this is inferred"]
     )
-    found = status_object(INFO, fold.initial(["plain", "mapped", "other"]), observation)
+    found = status_object(INFO, run_state.initial(["plain", "mapped", "other"]), observation)
     check(found)
     assert (found["status"], found["status_source"]) == (word, "disk_heuristic")
     assert found["done"] == (word == "completed")
@@ -221,9 +221,9 @@ def test_without_journal_and_checkpoint_the_inferred_word_is_the_status(word: st
 
 
 def test_without_journal_and_checkpoint_blocks_are_what_lies_on_disk() -> None:
-    folded = fold.initial(["plain", "mapped", "other"])
+    folded = run_state.initial(["plain", "mapped", "other"])
     fold.count_chunk(folded, chunk(0, 2, 4))
-    folded.blocks["plain"].outputs["plain"] = fold.OutputState(type="int", stored=1, bytes=1)
+    folded.blocks["plain"].outputs["plain"] = run_state.OutputState(type="int", stored=1, bytes=1)
     observation = Observation(liveness=Liveness.LOST, source="disk_heuristic", run_folder="/x", heuristic="incomplete")
     found = status_object(INFO, folded, observation)
     check(found)

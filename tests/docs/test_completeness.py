@@ -15,9 +15,9 @@ from runstone.cli.main import COMMANDS
 from runstone.cli.main import runstone as entry
 from runstone.core import block_status, records
 from runstone.core import events as ev
-from runstone.core.fold import BlockState, OutputState, RunState
 from runstone.core.outcome import block_end
 from runstone.core.reasons import Reason
+from runstone.core.run_state import BlockState, OutputState, RunState
 from runstone.core.settings import BlockSettings, PipelineSettings, RunSettings
 from runstone.core.status import KEYS
 from runstone.core.statuses import ALIASES, BlockStatus, Liveness, RunStatus

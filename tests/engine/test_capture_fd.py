@@ -25,14 +25,14 @@ from tests import scripts
 
 WORKER = """
 import ctypes, logging, os, signal, subprocess, sys, threading, time, warnings
-from runstone.core import fold
+from runstone.core import run_state
 from runstone.engine import capture_fd, context
 from runstone.engine.capture import Recording
 from runstone.folder.logs import LogWriter
 
 class Recorder:
     folder = sys.argv[1]
-    state = fold.initial(())
+    state = run_state.initial(())
 
 c = ctypes.CDLL(None)
 now = [4]

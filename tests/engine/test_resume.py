@@ -24,6 +24,7 @@ from runstone.core.statuses import RunStatus
 from runstone.engine import resuming
 from runstone.errors import FolderError, InputError, SettingError
 from runstone.folder import observe, requests
+from runstone.folder.overview import overview
 from runstone.folder.takeover import take_over
 from tests.harness import ordered
 from tests.harness.ground import Ground
@@ -122,6 +123,27 @@ def test_a_run_killed_at_random_in_every_epoch_ends_as_if_nobody_had_died(scene:
         saga = Saga(scene, dice)
         saga.to_the_end(executors, victims, epochs=epochs)
         saga.judge(expected)
+
+
+def test_what_attempts_had_told_that_are_made_again_counts_once(scene: Scene) -> None:
+    settings = {"double": {"on_error": "continue"}, "total": {"missing": "drop"}}
+    orders = {"save": ["double:0", "double:3", "greeting:0"], "fail": ["double:1", "double:4"]}
+    begin(scene, orders, settings=settings).wait()
+    expected = told_of(scene.folder)
+    assert (len(expected["errors"]), len(expected["artifacts"])) == (2, 3)
+    scene.clear()
+    # none of these elements is recorded when the driver dies, twice, and a part of them the third time
+    for death, chunk, errors in (("double:4", 99, 1), ("double:5", 99, 1), ("double:5", 3, 2)):
+        options = {"orders": {**orders, "die": [death]}, "settings": settings, "chunk": chunk}
+        begin(scene, params={"size": SIZE}, resume=True, **options).wait()
+        status = scene.status()
+        assert status["status"] == "crashed"
+        run = runstone.open(scene.folder)
+        assert (len(run.errors), len(run.list_artifacts())) == (errors, 2)
+    begin(scene, orders, settings=settings, resume=True).wait()
+    assert told_of(scene.folder) == expected
+    shown = overview(str(scene.folder))
+    assert (shown.error_count, len(shown.errors), len(shown.artifacts)) == (2, 2, 3)
 
 
 def test_ten_epochs_of_one_run(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import run_state
 from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.core.status import KEYS
 from runstone.core.statuses import BlockStatus, RunStatus
@@ -213,4 +213,4 @@ def test_the_file_is_plain_json_that_tells_counts_and_offsets(survey: Path) -> N
 def test_a_state_survives_being_a_checkpoint(survey: Path) -> None:
     found = decoded(survey)
     assert checkpoint.decode(checkpoint.encode(found)) == found
-    assert fold.is_sound(found.state)
+    assert run_state.is_sound(found.state)

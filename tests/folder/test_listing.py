@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.records import BlockInfo, PipelineInfo, RunInfo
 from runstone.core.status import KEYS
 from runstone.core.statuses import BlockStatus, RunStatus
@@ -60,7 +60,7 @@ def make_run(
     (folder / layout.journal(1)).write_bytes(data)
     if lag is not None:
         seen = records[:2] if lag else records
-        state = fold.initial(["a"])
+        state = run_state.initial(["a"])
         for record in seen:
             fold.apply(state, record)
         length = sum(len(encode_line(record)) for record in seen)

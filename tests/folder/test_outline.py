@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.folder import outline, scan
 from runstone.folder.journal import decode_lines
 from runstone.folder.look import Look
@@ -59,7 +59,7 @@ def test_outlines_add_up_to_what_whole_records_add_up_to(tmp_path: Path) -> None
         blocks = [block.name for block in read_info(look).blocks]
     states = []
     for records in (whole, light):
-        state = fold.initial(blocks)
+        state = run_state.initial(blocks)
         for record in sorted(records, key=lambda record: record.seq):
             fold.apply(state, record)
         states.append(state)

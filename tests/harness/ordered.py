@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runstone import Block, Pipeline, block
+from runstone import Block, Pipeline, artifact, block
 from runstone.engine import collect
 from runstone.folder import identity, writer
 
@@ -27,7 +27,8 @@ class Told(Exception):
 
 
 def obey(name: str, number: int = 0) -> None:
-    """Note a call, and do what the orders say about it: {"fail": [...], "wait": {call: file}, "die": [...]}."""
+    """Note a call, and do what the orders say about it: {"save": [...], "fail": [...], "wait": {call: file},
+    "die": [...]}."""
     place = os.environ[PLACE]
     call = f"{name}:{number}"
     descriptor = os.open(os.path.join(place, "calls"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -35,6 +36,8 @@ def obey(name: str, number: int = 0) -> None:
     os.close(descriptor)
     with open(os.path.join(place, "orders")) as file:
         orders = json.load(file)
+    if call in orders.get("save", []):
+        artifact(__file__, name=call)
     if call in orders.get("wait", {}):
         while not os.path.exists(os.path.join(place, orders["wait"][call])):
             time.sleep(0.005)

@@ -222,9 +222,8 @@ def told_of(folder: Path) -> dict[str, Any]:
             column["name"] for frame in frames_of(folder / "outputs/values.pack") for column in frame["columns"]
         ),
         "manifest": (manifest["status"], sorted(manifest["outputs"]), [stage["name"] for stage in manifest["stages"]]),
-        # an attempt that was not recorded may have saved one too, or raised
-        "artifacts": sorted({(one.name, one.block, one.element, one.size_bytes) for one in run.list_artifacts()}),
-        "errors": sorted({(each.block, each.element, each.type, each.message) for each in run.errors}),
+        "artifacts": sorted((one.name, one.block, one.element, one.size_bytes) for one in run.list_artifacts()),
+        "errors": sorted((each.block, each.element, each.type, each.message) for each in run.errors),
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runstone.core.fold import BlockState
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.records import BlockInfo
+from runstone.core.run_state import BlockState
 from runstone.core.statuses import BlockStatus
 
 KEYS = (

@@ -76,6 +76,16 @@ class FilesTakenOver(Event, frozen=True, kw_only=True, omit_defaults=True, tag="
     files: dict[str, int]
 
 
+class RecordsVoided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="records.voided"):
+    """What attempts had recorded whose own end was not, and which are made again: it counts no more.
+
+    errors, artifacts: the numbers (`seq`) of those events.
+    """
+
+    errors: list[Range] = []
+    artifacts: list[Range] = []
+
+
 class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
     """From here on no block starts. requested_at, requested_by: of the request that is answered."""
 
@@ -225,6 +235,7 @@ JournalEvent = (
     RunStarted
     | RunTakenOver
     | FilesTakenOver
+    | RecordsVoided
     | RunCancelling
     | RunEnded
     | BlockStarted

@@ -7,154 +7,30 @@ reader and ledger all show this fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-import msgspec
-
 from runstone.core import events as ev
 from runstone.core.moves import BLOCK_DONE, BLOCK_MOVES, BLOCK_REACHABLE, DONE, RUN_MOVES, RUN_REACHABLE
-from runstone.core.ranges import Range, add_range, add_ranges, count
-from runstone.core.reasons import Reason
+from runstone.core.ranges import add_range, add_ranges, contains, count, within
+from runstone.core.run_state import (
+    AT_KEPT,
+    ERRORS_KEPT,
+    MESSAGE_KEPT,
+    TYPE_KEPT,
+    AdoptedPack,
+    ArtifactSummary,
+    BlockState,
+    ErrorSummary,
+    OutputState,
+    RunState,
+    can_be,
+)
 from runstone.core.statuses import BlockStatus, RunStatus
-
-ERRORS_KEPT = 50
-"""How many errors and warnings the fold itself holds; the journal has more."""
-
-MESSAGE_KEPT = 500
-TYPE_KEPT = 200
-AT_KEPT = 40
-
-AXES = 64
-ELEMENTS = 2**62
-"""More of either no array has: a shape beyond is damage, and is not taken."""
-
 
 _LONGEST = 1e12
 """Seconds that nothing takes."""
-
-
-class OutputState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One named output. stored: how many of its values were recorded; bytes: what they take on disk."""
-
-    type: str = ""
-    stored: int = 0
-    bytes: int = 0
-
-
-class AdoptedPack(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A pack of an earlier run that counts here: so many bytes of it, and of those only these elements."""
-
-    bytes: int
-    elements: list[Range] = []
-
-
-class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
-
-    ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
-    cpu_seconds: as far as it was measured; peak_memory: bytes, of the last attempt if it had a process of its own.
-    recorded: which elements ended, as ranges. adopted: those of them that an earlier run has computed, by the pack they
-    are in, relative to the folder; adopted_from: the id of that run.
-    """
-
-    status: BlockStatus = BlockStatus.PENDING
-    attempt: int = 0
-    shape: list[int] | None = None
-    ok: int = 0
-    failed: int = 0
-    upstream_failed: int = 0
-    retries: int = 0
-    errors: int = 0
-    recorded: list[Range] = []
-    outputs: dict[str, OutputState] = {}
-    inner_shapes: dict[str, list[int]] = {}
-    adopted: dict[str, AdoptedPack] = {}
-    adopted_from: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-    duration: float | None = None
-    cpu_seconds: float = 0.0
-    peak_memory: int | None = None
-    reason: Reason | None = None
-    message: str = ""
-
-    @property
-    def total(self) -> int | None:
-        """How many elements it has, None as long as that is unknown."""
-        if self.shape is None:
-            return None
-        total = 1
-        for length in self.shape:
-            total *= length
-        return total
-
-    @property
-    def ended(self) -> int:
-        """How many elements ended, well or not."""
-        return self.ok + self.failed + self.upstream_failed
-
-
-class ErrorSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the fold keeps of an error or a warning."""
-
-    block: str | None
-    type: str
-    message: str
-    at: str
-    element: int | None = None
-    index: list[int] | None = None
-    attempt: int = 1
-    reason: Reason | None = None
-
-    @property
-    def place(self) -> str:
-        """Where it happened, as the user would write it: `parse[3]`."""
-        if self.element is None:
-            return self.block or ""
-        return f"{self.block}[{', '.join(map(str, self.index or [self.element]))}]"
-
-
-class ArtifactSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the fold keeps of an artifact."""
-
-    artifact_id: str
-    path: str
-    size_bytes: int
-
-
-class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What all records up to `seq` add up to."""
-
-    seq: int = 0
-    epoch: int = 0
-    status: RunStatus = RunStatus.PENDING
-    driver: ev.Driver | None = None
-    started_at: str | None = None
-    updated_at: str | None = None
-    status_changed_at: str | None = None
-    finished_at: str | None = None
-    cancel_requested_at: str | None = None
-    reason: Reason | None = None
-    message: str = ""
-    blocks: dict[str, BlockState] = {}
-    errors: list[ErrorSummary] = []
-    error_count: int = 0
-    warnings: list[ErrorSummary] = []
-    artifacts: list[ArtifactSummary] = []
-    artifact_count: int = 0
-    lost: int = 0
-    refused: int = 0
-
-    @property
-    def done(self) -> bool:
-        return self.status in DONE
-
-
-def initial(blocks: Iterable[str]) -> RunState:
-    """A run of these blocks before anything happened."""
-    return RunState(blocks={name: BlockState() for name in blocks})
 
 
 def apply(state: RunState, record: ev.Record) -> None:
@@ -194,52 +70,6 @@ def lose(state: RunState, last: int, *, told: bool = True) -> None:
         f"what {'it' if first == last else 'they'} held counts as missing",
         state.updated_at or "",
     )
-
-
-def is_sound(state: RunState) -> bool:
-    """Whether the numbers in a state that was read fit together, as they do in every state that was folded."""
-    return (
-        min(state.seq, state.epoch, state.lost) >= 0
-        and max(len(state.errors), len(state.warnings), len(state.artifacts)) <= ERRORS_KEPT
-        and all(map(_is_sound, state.blocks.values()))
-    )
-
-
-def _is_sound(block: BlockState) -> bool:
-    shape = block.shape
-    if shape is not None and not _can_be(shape):
-        return False
-    total = 1 if shape is None else block.total or 0
-    at = known = 0
-    for start, stop in block.recorded:
-        if not at <= start < stop <= total:
-            return False
-        at, known = stop, known + stop - start
-    return (
-        all(_is_sound_pack(pack, total) for pack in block.adopted.values())
-        and min(block.ok, block.failed, block.upstream_failed, block.retries, block.errors) >= 0
-        and (block.ended <= total if shape is None else block.ended == known)
-        and all(0 <= output.stored <= total and output.bytes >= 0 for output in block.outputs.values())
-    )
-
-
-def _is_sound_pack(pack: AdoptedPack, total: int) -> bool:
-    at = 0
-    for start, stop in pack.elements:
-        if not at <= start < stop <= total:
-            return False
-        at = stop
-    return pack.bytes >= 0
-
-
-def _can_be(shape: list[int]) -> bool:
-    """Whether an array can have these lengths."""
-    if len(shape) > AXES or min(shape, default=0) < 0:
-        return False
-    total = 1
-    for length in shape:
-        total *= length
-    return total <= ELEMENTS
 
 
 def _move_run(state: RunState, to: RunStatus, at: str) -> bool:
@@ -318,7 +148,7 @@ def count_chunk(state: RunState, chunk: ev.Chunk) -> None:
 
 def _take_shape(block: BlockState, shape: list[int]) -> None:
     """Take the lengths of the mapped axes, once, if an array can have them; what was counted is never outgrown."""
-    if block.shape is None and not block.recorded and _can_be(shape):
+    if block.shape is None and not block.recorded and can_be(shape):
         block.shape = shape
 
 
@@ -335,6 +165,20 @@ def _run_taken_over(state: RunState, event: ev.RunTakenOver) -> None:
         _move_run(state, RunStatus.RUNNING, event.at)
     state.epoch, state.driver = event.epoch, event.driver
     state.started_at = state.started_at or event.at
+
+
+def _records_voided(state: RunState, event: ev.RecordsVoided) -> None:
+    known = (1, event.seq)
+    errors, artifacts = (
+        sum(add_ranges(state.voided, within([known], start, stop)) for start, stop in told)
+        for told in (event.errors, event.artifacts)
+    )
+    # more than there are can only be told by damage
+    state.error_count = max(0, state.error_count - errors)
+    state.artifact_count = max(0, state.artifact_count - artifacts)
+    state.errors = [error for error in state.errors if not contains(state.voided, error.seq)][: state.error_count]
+    kept = [artifact for artifact in state.artifacts if not contains(state.voided, artifact.seq)]
+    state.artifacts = kept[: state.artifact_count]
 
 
 def _run_cancelling(state: RunState, event: ev.RunCancelling) -> None:
@@ -452,6 +296,7 @@ def _error_raised(state: RunState, event: ev.ErrorRaised) -> None:
     if len(state.errors) < ERRORS_KEPT:
         state.errors.append(
             ErrorSummary(
+                seq=event.seq,
                 block=event.block,
                 element=event.element,
                 index=event.index[:32] if event.index else None,
@@ -468,7 +313,7 @@ def _artifact_saved(state: RunState, event: ev.ArtifactSaved) -> None:
     state.artifact_count += 1
     if len(state.artifacts) < ERRORS_KEPT:
         state.artifacts.append(
-            ArtifactSummary(artifact_id=event.artifact_id, path=event.path, size_bytes=event.size_bytes)
+            ArtifactSummary(seq=event.seq, artifact_id=event.artifact_id, path=event.path, size_bytes=event.size_bytes)
         )
 
 
@@ -490,6 +335,7 @@ _TAKERS: dict[Any, Callable[[RunState, Any], None]] = {
         (ev.Chunk, count_chunk),
         (ev.RunStarted, _run_started),
         (ev.RunTakenOver, _run_taken_over),
+        (ev.RecordsVoided, _records_voided),
         (ev.RunCancelling, _run_cancelling),
         (ev.RunEnded, _run_ended),
         (ev.BlockStarted, _block_started),

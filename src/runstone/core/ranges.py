@@ -81,6 +81,12 @@ def within(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
     return found
 
 
+def contains(ranges: Sequence[Range], number: int) -> bool:
+    """Whether a number is in `ranges`; takes time in the logarithm of how many they are."""
+    at = bisect_right(ranges, number, key=lambda item: item[1])
+    return at < len(ranges) and ranges[at][0] <= number
+
+
 def outside(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
     """The numbers of `[start, stop)` that are not in `ranges`; takes time in those that lie between."""
     found: list[Range] = []

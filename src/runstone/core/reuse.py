@@ -14,9 +14,9 @@ import msgspec
 
 from runstone.core.causes import Cause, Why
 from runstone.core.dependants import touched
-from runstone.core.fold import BlockState, RunState
 from runstone.core.ranges import Range, add_ranges, count, missing_ranges, without
 from runstone.core.records import BlockInfo, RunInfo
+from runstone.core.run_state import BlockState, RunState
 from runstone.core.statuses import BlockStatus
 
 UNRESOLVED = "?"

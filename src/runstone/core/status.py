@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from runstone.core.block_status import acting_block_status, inferred_block_status
-from runstone.core.fold import BlockState, ErrorSummary, RunState
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.reasons import Reason
 from runstone.core.records import RunInfo
+from runstone.core.run_state import BlockState, ErrorSummary, RunState
 from runstone.core.statuses import BlockStatus, Liveness, RunStatus
 
 KEYS = (

@@ -12,7 +12,7 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from runstone.core.fold import RunState
+from runstone.core.run_state import RunState
 from runstone.core.statuses import BlockStatus
 from runstone.engine import context, streams
 from runstone.engine.hooks import Hooks, level_of, message_of, text_of

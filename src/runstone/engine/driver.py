@@ -14,12 +14,12 @@ import msgspec
 
 from runstone.blocks import Block
 from runstone.core import events as ev
-from runstone.core.fold import BlockState
 from runstone.core.graph import Graph
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.outcome import Policy, consequences, ready, run_end, stops
 from runstone.core.reasons import Reason
 from runstone.core.receipts import shortened
+from runstone.core.run_state import BlockState
 from runstone.core.settings import OnError, Settings
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine import executors, inline

@@ -7,9 +7,9 @@ from collections import deque
 
 import msgspec
 
-from runstone.core.fold import BlockState, RunState
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.records import RunInfo
+from runstone.core.run_state import BlockState, RunState
 from runstone.core.statuses import BlockStatus
 from runstone.folder import clock
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
-from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
+from runstone.core.run_state import RunState
 from runstone.engine.glance import Glance, View
 
 # Shorter runs are shown once, at their end.

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import run_state
 from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
@@ -86,7 +86,7 @@ class Recorder(Protocol):
     """
 
     folder: str | None
-    state: fold.RunState
+    state: run_state.RunState
     logs: LogWriter | None
     ticks: list[Callable[[float], None]]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import run_state
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
@@ -34,7 +34,7 @@ class ChannelRecorder:
     def __init__(self, channel: Says, folder: str | None) -> None:
         self.folder = folder
         self.logs: LogWriter | None = None
-        self.state = fold.initial(())
+        self.state = run_state.initial(())
         self.ticks: list[Callable[[float], None]] = []
         self._channel = channel
         self._encoder = ElementEncoder()

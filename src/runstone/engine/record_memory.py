@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.ranges import numbers
 from runstone.core.reasons import Reason
@@ -34,7 +34,7 @@ class MemoryRecorder:
         self.folder: str | None = None
         self.logs: LogWriter | None = None
         self.info = info
-        self.state = fold.initial(block.name for block in info.blocks)
+        self.state = run_state.initial(block.name for block in info.blocks)
         self.errors: list[ev.ErrorRaised] = []
         self.ticks: list[Callable[[float], None]] = []
         # what was computed in other processes, by flat number

@@ -16,7 +16,7 @@ from runstone.core.statuses import RunStatus
 from runstone.engine.finish import write_end
 from runstone.engine.stop import who
 from runstone.errors import FolderError
-from runstone.folder import input_digests, inputs, read, requests, writer
+from runstone.folder import input_digests, inputs, read, requests, unrecorded, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
 from runstone.folder.succession import Succession, settle
@@ -85,6 +85,7 @@ def _proceed(folder: str, *, unproven: bool, by: str) -> writer.RunWriter:
         if isinstance(event, (ev.BlockEnded, ev.BlockAdopted)):
             for name, stored in event.values.items():
                 taken.keep_value(name, stored.value)
+    unrecorded.void(taken)
     return taken
 
 

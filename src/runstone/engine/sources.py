@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from runstone.core import events as ev
 from runstone.core.arrays import Form, MappedArray
-from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
+from runstone.core.run_state import RunState
 from runstone.core.status import Observation, status_object
 from runstone.core.statuses import Liveness
 from runstone.engine.record import Recorder

@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from runstone.core.events import FORMAT
-from runstone.core.fold import RunState, is_sound
+from runstone.core.run_state import RunState, is_sound
 from runstone.errors import FolderError
 from runstone.folder.look import Look, read_at
 from runstone.folder.sealed import seal, unseal

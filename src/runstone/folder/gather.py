@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.events import Record, RunEnded, RunTakenOver
 from runstone.core.statuses import BlockStatus
 from runstone.errors import FolderError
@@ -67,7 +67,7 @@ def _take_for_whole(reading: Reading) -> None:
         block = reading.state.blocks[described.name]
         if block.status not in (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED):
             continue
-        outputs = [block.outputs.setdefault(name, fold.OutputState()) for name in described.outputs]
+        outputs = [block.outputs.setdefault(name, run_state.OutputState()) for name in described.outputs]
         if block.status is BlockStatus.DEGRADED:
             continue
         total = block.total

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.events import Chunk
 from runstone.core.records import RunInfo
 from runstone.core.statuses import Liveness, RunStatus
@@ -56,8 +56,8 @@ def _count_values(reading: Reading, chunk: Chunk) -> None:
     for column in chunk.columns:
         if column.name in makers:
             block = reading.state.blocks[makers[column.name].name]
-            block.outputs[column.name] = fold.OutputState(
-                type=column.type[: fold.TYPE_KEPT], stored=1, bytes=max(0, column.bytes)
+            block.outputs[column.name] = run_state.OutputState(
+                type=column.type[: run_state.TYPE_KEPT], stored=1, bytes=max(0, column.bytes)
             )
 
 

@@ -14,9 +14,9 @@ from itertools import accumulate
 import msgspec
 
 from runstone.core.events import AdoptedOutput, ArtifactSaved, BlockAdopted, BlockEnded, StoredValue
-from runstone.core.fold import BlockState
 from runstone.core.ranges import Range, add_ranges, count, within, without
 from runstone.core.records import BlockInfo
+from runstone.core.run_state import BlockState
 from runstone.core.statuses import BlockStatus
 from runstone.errors import FolderError
 from runstone.folder import layout, scan

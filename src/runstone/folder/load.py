@@ -15,6 +15,7 @@ import msgspec
 from runstone.core.arrays import Form, MappedArray
 from runstone.core.events import ArtifactSaved, BlockAdopted, BlockEnded, ErrorRaised, Event, StoredValue
 from runstone.core.mapspec import parse_mapspec
+from runstone.core.ranges import contains
 from runstone.core.records import BlockInfo
 from runstone.core.shapes import strides
 from runstone.core.statuses import BlockStatus
@@ -67,9 +68,13 @@ class Loader:
         return values.get((block.name, name))
 
     def events(self) -> Iterator[Event]:
-        """The events of the journal that count, in order."""
+        """The events of the journal that count, in order; what was voided does not."""
         with Look(self.path) as look:
-            yield from _events(look, self._read(look))
+            reading = self._read(look)
+            voided = reading.state.voided
+            for event in _events(look, reading):
+                if not voided or not isinstance(event, ErrorRaised | ArtifactSaved) or not contains(voided, event.seq):
+                    yield event
 
     def errors(self) -> list[ErrorRaised]:
         """The errors that no attempt followed, as far as they were recorded (the first 1,000 of a block)."""

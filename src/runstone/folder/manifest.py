@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from runstone.core.block_status import acting_block_status
-from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
+from runstone.core.run_state import RunState
 from runstone.core.statuses import RunStatus
 from runstone.errors import FolderError
 from runstone.folder import disk, layout

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from runstone.core.block_status import block_object
-from runstone.core.fold import BlockState, RunState
+from runstone.core.run_state import BlockState, RunState
 from runstone.core.status import Observation, block_statuses, status_object
 from runstone.core.statuses import Liveness
 from runstone.errors import FolderError, ForeignFolder

@@ -10,9 +10,9 @@ import msgspec
 
 from runstone.core.arrays import unravel
 from runstone.core.events import ArtifactSaved, ErrorRaised
-from runstone.core.fold import BlockState, ErrorSummary
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.records import BlockInfo, StartedBy
+from runstone.core.run_state import BlockState, ErrorSummary
 from runstone.core.status import block_statuses
 from runstone.errors import ForeignFolder
 from runstone.folder import clock, layout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runstone.core import fold
+from runstone.core import run_state
 from runstone.core.events import FORMAT
 from runstone.core.records import RunInfo
 from runstone.core.statuses import Liveness
@@ -80,7 +80,7 @@ def read_look(look: Look, *, verify_all: bool = False, bounded: bool = True) -> 
     bounded: as one who only looks, for whom no folder may be so large that he waits.
     """
     info = read_info(look)
-    state = fold.initial(block.name for block in info.blocks)
+    state = run_state.initial(block.name for block in info.blocks)
     reading = Reading(
         info=info,
         state=state,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from runstone.core.fold import RunState
 from runstone.core.records import RunInfo
+from runstone.core.run_state import RunState
 from runstone.core.statuses import Liveness, RunStatus
 
 

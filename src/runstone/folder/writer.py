@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from runstone.core import events as ev
-from runstone.core import fold
+from runstone.core import fold, run_state
 from runstone.core.moves import BLOCK_DONE
 from runstone.core.ranges import count
 from runstone.core.reasons import Reason
@@ -61,7 +61,7 @@ class RunWriter:
         self,
         folder: str,
         info: RunInfo,
-        state: fold.RunState,
+        state: run_state.RunState,
         epoch: int,
         journal: int,
         known: dict[str, checkpoints.FileMark],
@@ -407,7 +407,7 @@ def begin(
         raise
     run, saved = f"{folder}/{layout.RUN}", ""
     try:
-        state = fold.initial(block.name for block in info.blocks)
+        state = run_state.initial(block.name for block in info.blocks)
         writer = RunWriter(folder, info, state, 1, descriptor, {})
         writer.event(ev.RunStarted, driver=own_driver(descriptor, executor))
         writer.flush()

@@ -10,8 +10,8 @@ from runstone.core import events as ev
 from runstone.core.causes import Cause, Why
 from runstone.core.failed import Failed
 from runstone.core.figures import ago
-from runstone.core.fold import BlockState
 from runstone.core.previews import in_words
+from runstone.core.run_state import BlockState
 from runstone.drawing.lettering import shortened_to_cells
 from runstone.folder import clock
 from runstone.folder.overview import ErrorDetail

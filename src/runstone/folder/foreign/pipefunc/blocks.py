@@ -6,9 +6,9 @@ from collections import Counter
 
 import msgspec
 
-from runstone.core.fold import BlockState
 from runstone.core.reasons import Reason
 from runstone.core.records import BlockInfo
+from runstone.core.run_state import BlockState
 from runstone.core.statuses import BlockStatus
 from runstone.folder.foreign.pipefunc.heartbeat import Heartbeat, Progress
 from runstone.folder.foreign.pipefunc.run_info import Function, Output
