@@ -11,3 +11,6 @@ from hypothesis import HealthCheck, settings
 if "CI" not in os.environ:
     settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("desk")
+
+# Runs of tests come into no database unless the test is about that.
+os.environ["RUNSTONE_LEDGER"] = "none"

@@ -15,6 +15,13 @@
     │   ├── StorageError       the disk refused: full, read-only, gone
     │   ├── Superseded         another process has taken this run over
     │   └── Untrusted          loading would run code from the folder, and nobody allowed it
+    ├── LedgerError            the database of all runs cannot be used; knows the place and the cure
+    │   ├── LedgerBusy         another process holds it for longer than we wait
+    │   ├── LedgerFull         no room on its disk
+    │   ├── LedgerDenied       it may not be read, or not be written
+    │   ├── LedgerTooNew       a newer version has made it
+    │   ├── LedgerBroken       it is no database, or a damaged one
+    │   └── LedgerUnreachable  no server answers, or not this one
     ├── WorkerDied             the process that computed an element or a block died
     │   └── OutOfMemory        the system killed it, because memory ran out
     ├── TimedOut               an attempt took longer than its timeout; a TimeoutError too
@@ -109,6 +116,34 @@ class Superseded(FolderError):
 
 class Untrusted(FolderError):
     """Loading this value would run code from the folder, and nobody allowed that."""
+
+
+class LedgerError(RunstoneError):
+    """The database of all runs cannot be used."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process holds the ledger for longer than we wait."""
+
+
+class LedgerFull(LedgerError):
+    """There is no room for the ledger on its disk."""
+
+
+class LedgerDenied(LedgerError):
+    """The ledger may not be read, or not be written."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was made by a newer version, and is not touched."""
+
+
+class LedgerBroken(LedgerError):
+    """What is in the place of the ledger is no database, or a damaged one."""
+
+
+class LedgerUnreachable(LedgerError):
+    """The server of the ledger does not answer, or is not there."""
 
 
 class WorkerDied(RunstoneError):

@@ -77,7 +77,7 @@ class ParamInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the run was started."""
+    """How the run was started. commit: of the git repository it was started in, `+dirty` behind it if files differ."""
 
     command: str = ""
     user: str = ""
@@ -85,11 +85,13 @@ class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str = ""
     python: str = ""
     runstone: str = ""
+    commit: str = ""
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """`run.json`: written once, at the start, and never changed.
 
+    config_hash: SHA-256 of the settings and of `runstone.toml`, in hex.
     reuse: of a run that takes over from the one in `retry_of`, why each block is taken over or is not.
     """
 
@@ -107,6 +109,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, ParamInfo]
     tags: list[str] = []
     settings: dict[str, Any] = {}
+    config_hash: str | None = None
     stop_on_failure: bool = True
     lease_seconds: float = 30.0
     ledger: str | None = None

@@ -169,6 +169,13 @@ _LEVEL_NAMES: dict[Level, frozenset[str]] = {
     Level.PIPELINE: frozenset(PipelineSettings.__annotations__),
 }
 
+ARGUMENTS: dict[Level, frozenset[str]] = {
+    Level.BLOCK: frozenset({"name", "output", "mapspec", "renames"}),
+    Level.RUN: frozenset({"run_folder", "show_progress", "raise_on_error", "workspace", "resume", "overwrite"}),
+    Level.PIPELINE: frozenset({"description"}),
+}
+"""What is written at a level beside its settings, and so may be meant by a name that does not exist there."""
+
 
 def read_settings(level: Level, owner: str, given: Mapping[str, object]) -> Settings:
     """Check what was written at one level and bring it into its final form.
@@ -246,12 +253,13 @@ def _said(name: str, *levels: Settings) -> Any:
 
 
 def _unknown_setting(level: Level, owner: str, name: str) -> str:
-    if name in _LEVEL_NAMES[Level.BLOCK]:
+    if name in _LEVEL_NAMES[Level.BLOCK] | ARGUMENTS[Level.BLOCK]:
         return f"{owner}: {name!r} is a setting of a block, not of a {level.value}; write it at @block({name}=...)"
     from difflib import get_close_matches
 
-    close = get_close_matches(name, sorted(_LEVEL_NAMES[level]), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(_LEVEL_NAMES[level]))}"
+    known = sorted(_LEVEL_NAMES[level] | ARGUMENTS[level])
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
     return f"{owner}: there is no setting {name!r}; {hint}"
 
 

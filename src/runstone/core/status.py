@@ -109,7 +109,7 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "sla": None,
         "cancel_requested_at": state.cancel_requested_at or observation.cancel_requested_at,
         "progress_fraction": sum(fractions) / len(fractions) if fractions else None,
-        "progress": _progress(info, state),
+        "progress": progress(info, state),
         "blocks": dict(Counter(block_statuses(info, state, observation, outputs).values())),
         "outputs": outputs,
         "errors": [_error(error) for error in state.errors],
@@ -220,7 +220,7 @@ def _output_progress(block: BlockState, there: int, total: int | None, *, heuris
     return min(1.0, ended / total)
 
 
-def _progress(info: RunInfo, state: RunState) -> dict[str, Any]:
+def progress(info: RunInfo, state: RunState) -> dict[str, Any]:
     done = failed = 0
     total: int | None = 0
     for described in info.blocks:

@@ -59,7 +59,7 @@ class Loader:
         if values is None:
             values = {
                 (event.block, output): stored
-                for event in _events(look, reading)
+                for event in journal_events(look, reading)
                 if isinstance(event, BlockEnded | BlockAdopted)
                 for output, stored in event.values.items()
             }
@@ -72,7 +72,7 @@ class Loader:
         with Look(self.path) as look:
             reading = self._read(look)
             voided = reading.state.voided
-            for event in _events(look, reading):
+            for event in journal_events(look, reading):
                 if not voided or not isinstance(event, ErrorRaised | ArtifactSaved) or not contains(voided, event.seq):
                     yield event
 
@@ -147,7 +147,8 @@ def _in_values_pack(look: Look, reading: Reading, block: BlockInfo, name: str) -
     raise FolderError(f"output {name!r} of the run in {look.path} has no value: {why}")
 
 
-def _events(look: Look, reading: Reading) -> Iterator[Event]:
+def journal_events(look: Look, reading: Reading) -> Iterator[Event]:
+    """Every event that was read, in order, those too that were voided since."""
     for epoch in reading.epochs:
         name = layout.journal(epoch)
         descriptor = look.open(name)

@@ -1,0 +1,96 @@
+"""Opening a ledger: the right store, the schema of this version, and what is in the way told with its cure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from runstone.errors import LedgerDenied, LedgerError
+from runstone.folder import clock
+from runstone.ledger import migrations
+from runstone.ledger.place import Place
+from runstone.ledger.port import Store
+from runstone.ledger.shared_disks import network_file_system
+
+PATIENCE = 5.0
+"""Seconds to wait for another writer."""
+
+
+def open_ledger(place: Place, *, patience: float = PATIENCE, durable: bool = False) -> Store:
+    """A connection for reading and writing; a ledger that is not there is made, an older one is changed after a backup.
+
+    durable: what is written is on the disk before a call returns. Raises LedgerError.
+    """
+    store = _connect(place, patience, durable)
+    try:
+        migrations.migrate(store, before=lambda number: _back_up(store, number))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | None:
+    """A connection that changes nothing; None if there is no ledger yet. Raises LedgerError."""
+    if place.dialect == "sqlite":
+        if not os.path.lexists(place.address):
+            return None
+        from runstone.ledger.sqlite import SqliteStore
+
+        _refuse_network(place.address)
+        store: Store = SqliteStore(place.address, patience=patience, read_only=True)
+    else:
+        store = _connect(place, patience, durable=False)
+    try:
+        if migrations.version(store) < len(migrations.known(store.dialect)):
+            store.close()
+            store = open_ledger(place, patience=patience)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _connect(place: Place, patience: float, durable: bool) -> Store:
+    if place.dialect == "postgres":
+        from runstone.ledger.postgres import PostgresStore
+
+        return PostgresStore(place.address, patience=patience)
+    from runstone.ledger.sqlite import SqliteStore
+
+    _refuse_network(place.address)
+    folder = os.path.dirname(place.address)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise LedgerDenied(
+            f"the folder {folder} of the ledger cannot be made: {error.strerror}; "
+            "make it, or name another place in RUNSTONE_LEDGER"
+        ) from None
+    return SqliteStore(place.address, patience=patience, durable=durable)
+
+
+def _refuse_network(path: str) -> None:
+    kind = network_file_system(path)
+    if kind is not None:
+        raise LedgerDenied(
+            f"the ledger {path} lies on a network file system ({kind}), where SQLite is not safe; name a local file or "
+            "postgresql://... in RUNSTONE_LEDGER; commands about run folders work without it"
+        )
+
+
+def _back_up(store: Store, number: int) -> None:
+    """Copy an older ledger beside itself before it is changed."""
+    if store.dialect != "sqlite":
+        # a database on a server is backed up by those who keep it; its changes are one transaction
+        return
+    from runstone.ledger.sqlite import SqliteStore
+
+    assert isinstance(store, SqliteStore)
+    copy = f"{store.where}.schema-{number}-{clock.now()[:19].replace(':', '')}"
+    try:
+        store.backup_to(copy)
+    except LedgerError:
+        with contextlib.suppress(OSError):
+            os.unlink(copy)
+        raise

@@ -1,0 +1,45 @@
+"""What a store of the ledger can do: the few calls that SQLite and PostgreSQL both answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+
+class Store(Protocol):
+    """A connection to one ledger. It belongs to the thread that uses it, one at a time.
+
+    Times come out as RFC 3339 in UTC with microseconds, JSON as text, whatever the store keeps.
+    Every method raises LedgerError.
+    """
+
+    dialect: str
+    """`sqlite` or `postgres`: the names of the folders in `sql/`."""
+
+    where: str
+    """The place as a person would say it; without a password."""
+
+    def rows(self, sql: str, params: Params = ...) -> list[Row]:
+        """Execute one statement; `:name` stands for a parameter. Returns what it gives, if anything."""
+
+    def many(self, sql: str, params: Iterable[Params]) -> None:
+        """Execute one statement for each set of parameters."""
+
+    def script(self, sql: str) -> None:
+        """Execute several statements without parameters."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """All statements inside see the same state."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """All statements inside count, or none if it is left by an exception. Writers take their turns."""
+
+    def size_bytes(self) -> int:
+        """How much disk the ledger takes."""
+
+    def close(self) -> None:
+        """Let go of it."""

@@ -1,0 +1,166 @@
+"""Bringing rows of a run into the ledger: each record exactly once, whoever else does the same at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+import msgspec
+
+from runstone.folder import clock
+from runstone.ledger.port import Params, Store
+from runstone.ledger.rows import (
+    ArtifactRow,
+    AttemptRow,
+    BlockRow,
+    ErrorRow,
+    EventRow,
+    Rows,
+    RunRow,
+)
+
+
+class Outcome(Enum):
+    """taken: the ledger has it now. known: it had it before, or something newer. gap: the rows do not begin where the
+    ledger stands; ask it where that is, and make others."""
+
+    TAKEN = "taken"
+    KNOWN = "known"
+    GAP = "gap"
+
+
+def _columns(row: type[msgspec.Struct]) -> tuple[str, ...]:
+    return row.__struct_fields__
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
+
+
+_INSERT_RUN = (
+    "INSERT INTO pipeline_run (run_id, workspace, pipeline_id, pipeline_name, status, created_at)"
+    " VALUES (:run_id, :workspace, :pipeline_id, :pipeline_name, 'pending', :created_at)"
+    " ON CONFLICT (run_id) DO NOTHING"
+)
+_UPDATE_RUN = (
+    f"UPDATE pipeline_run SET {', '.join(f'{name} = :{name}' for name in _columns(RunRow) if name != 'run_id')}"
+    " WHERE run_key = :run_key"
+)
+_FIND_RUN = "SELECT run_key, epoch, seq FROM pipeline_run WHERE run_id = :run_id"
+_INSERT_BLOCK = (
+    f"{_insert('block_run', ('run_key', *_columns(BlockRow)))} ON CONFLICT (run_key, position) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _columns(BlockRow) if name != "position")
+)
+_INSERT_EVENT = _insert("event", ("run_key", *_columns(EventRow)))
+_INSERT_ATTEMPT = _insert("attempt", ("run_key", *_columns(AttemptRow)))
+_END_ATTEMPT = (
+    "UPDATE attempt SET status = :status, reason = :reason, type = coalesce(:type, type),"
+    " message = coalesce(:message, message), finished_at = :finished_at"
+    " WHERE run_key = :run_key AND block = coalesce(:block, block) AND element IS NULL AND finished_at IS NULL"
+)
+_INSERT_ERROR = _insert("error", ("run_key", *_columns(ErrorRow)))
+_INSERT_ARTIFACT = _insert("artifact", ("run_key", *_columns(ArtifactRow)))
+_INSERT_TAG = (
+    "INSERT INTO tag (workspace, tag, created_at, run_key) VALUES (:workspace, :tag, :created_at, :run_key)"
+    " ON CONFLICT DO NOTHING"
+)
+_INSERT_PLACE = "INSERT INTO place (run_key, path) VALUES (:run_key, :path) ON CONFLICT DO NOTHING"
+_INSERT_WORKSPACE = "INSERT INTO workspace (name, created_at) VALUES (:name, :created_at) ON CONFLICT (name) DO NOTHING"
+_DETAILS = ("event", "attempt", "error", "artifact")
+
+
+def known(store: Store, run_id: str) -> tuple[int, int]:
+    """Epoch and number of the last record of a run that the ledger has; (0, 0) if it has none."""
+    found = store.rows(_FIND_RUN, {"run_id": run_id})
+    return (found[0][1], found[0][2]) if found else (0, 0)
+
+
+def put(store: Store, rows: Rows) -> Outcome:
+    """Bring these rows into the ledger, in one transaction."""
+    with store.writing():
+        return put_inside(store, rows)
+
+
+def put_inside(store: Store, rows: Rows) -> Outcome:
+    """The same, inside of a transaction that somebody else has begun."""
+    run = rows.run
+    _tell_workspace(store, run.workspace)
+    found = _find(store, run.run_id)
+    if found is None:
+        if rows.since:
+            return Outcome.GAP
+        store.rows(_INSERT_RUN, msgspec.structs.asdict(run))
+        # in PostgreSQL somebody else may have inserted it just now
+        found = _find(store, run.run_id)
+        assert found is not None
+        if found[2]:
+            return Outcome.GAP
+        key = found[0]
+    else:
+        key, epoch, seq = found
+        if (run.epoch, run.seq) <= (epoch, seq):
+            _tell_place(store, key, run)
+            return Outcome.KNOWN
+        if rows.since != (seq if run.epoch == epoch else 0):
+            return Outcome.GAP
+        if run.epoch > epoch:
+            # the driver before may have told more than the one that took the run over has left to count
+            _forget_details(store, key)
+    store.rows(_UPDATE_RUN, {**msgspec.structs.asdict(run), "run_key": key})
+    _put_details(store, key, rows)
+    _tell_place(store, key, run)
+    return Outcome.TAKEN
+
+
+def _find(store: Store, run_id: str) -> tuple[int, int, int] | None:
+    found = store.rows(f"{_FIND_RUN}{_LOCKED[store.dialect]}", {"run_id": run_id})
+    return (found[0][0], found[0][1], found[0][2]) if found else None
+
+
+# whoever writes in SQLite is alone there; in PostgreSQL the row is what writers take turns at
+_LOCKED = {"sqlite": "", "postgres": " FOR UPDATE"}
+
+
+def _put_details(store: Store, key: int, rows: Rows) -> None:
+    run = rows.run
+    store.many(_INSERT_BLOCK, _with(key, rows.blocks))
+    _put(store, _INSERT_EVENT, key, rows.events)
+    _put(store, _END_ATTEMPT, key, rows.attempt_ends)
+    _put(store, _INSERT_ATTEMPT, key, rows.attempts)
+    _put(store, _INSERT_ERROR, key, rows.errors)
+    _put(store, _INSERT_ARTIFACT, key, rows.artifacts)
+    if rows.voided:
+        void = [{"run_key": key, "start": start, "stop": min(stop, run.seq)} for start, stop in rows.voided]
+        for table in ("error", "artifact"):
+            store.many(f"DELETE FROM {table} WHERE run_key = :run_key AND seq >= :start AND seq < :stop", void)
+    if rows.tags:
+        store.many(
+            _INSERT_TAG,
+            [
+                {"run_key": key, "workspace": run.workspace, "created_at": run.created_at, "tag": tag}
+                for tag in rows.tags
+            ],
+        )
+
+
+def _put(store: Store, sql: str, key: int, rows: Sequence[msgspec.Struct]) -> None:
+    if rows:
+        store.many(sql, _with(key, rows))
+
+
+def _with(key: int, rows: Iterable[msgspec.Struct]) -> list[Params]:
+    return [{"run_key": key, **msgspec.structs.asdict(row)} for row in rows]
+
+
+def _forget_details(store: Store, key: int) -> None:
+    for table in _DETAILS:
+        store.rows(f"DELETE FROM {table} WHERE run_key = :run_key", {"run_key": key})
+
+
+def _tell_workspace(store: Store, name: str) -> None:
+    store.rows(_INSERT_WORKSPACE, {"name": name, "created_at": clock.now()})
+
+
+def _tell_place(store: Store, key: int, run: RunRow) -> None:
+    if run.run_folder is not None:
+        store.rows(_INSERT_PLACE, {"run_key": key, "path": run.run_folder})

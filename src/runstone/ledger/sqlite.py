@@ -1,0 +1,182 @@
+"""The ledger in a file: SQLite in WAL mode, nothing to start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apsw
+
+from runstone.errors import (
+    LedgerBroken,
+    LedgerBusy,
+    LedgerDenied,
+    LedgerError,
+    LedgerFull,
+)
+from runstone.ledger.port import Params, Row
+
+_APPLICATION_ID = 0x52534C31
+"""`RSL1`: tells our files from other people's databases."""
+
+_PAGES_BETWEEN_CHECKPOINTS = 1000
+_CACHE_KIB = 16 * 1024
+
+
+class SqliteStore:
+    """One connection to the file at `path`.
+
+    patience: seconds to wait for another writer. durable: every commit is on the disk when it returns; otherwise a
+    machine that dies may forget the last ones, which follow from run folders.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str, *, patience: float = 5.0, durable: bool = False, read_only: bool = False) -> None:
+        self.where = path
+        self._inode: tuple[int, int] | None = None
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        with self._errors():
+            self._connection = apsw.Connection(path, flags=flags)
+            try:
+                self._prepare(patience, durable=durable, read_only=read_only)
+            except BaseException:
+                self._connection.close(True)
+                raise
+        self._inode = _inode(path)
+
+    def _prepare(self, patience: float, *, durable: bool, read_only: bool) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(int(patience * 1000))
+        connection.pragma("foreign_keys", 1)
+        connection.pragma("cache_size", -_CACHE_KIB)
+        connection.pragma("trusted_schema", 0)
+        known = connection.pragma("application_id")
+        if known == _APPLICATION_ID:
+            if not read_only:
+                connection.pragma("synchronous", "full" if durable else "normal")
+            return
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+        if known != 0 or tables or read_only:
+            raise LedgerBroken(
+                f"{self.where} is a database, but not a ledger; move it away, or name another file in RUNSTONE_LEDGER"
+            )
+        # both are remembered in the file, and must come before its first table
+        connection.pragma("auto_vacuum", "incremental")
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full" if durable else "normal")
+        connection.wal_autocheckpoint(_PAGES_BETWEEN_CHECKPOINTS)
+        connection.pragma("application_id", _APPLICATION_ID)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was opened: somebody may have deleted it since."""
+        return _inode(self.where) == self._inode
+
+    def rows(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006
+        with self._errors():
+            return self._connection.execute(sql, params).fetchall()
+
+    def many(self, sql: str, params: Iterable[Params]) -> None:
+        with self._errors():
+            self._connection.executemany(sql, params)
+
+    def script(self, sql: str) -> None:
+        with self._errors():
+            self._connection.execute(sql)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._transaction("BEGIN"):
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._transaction("BEGIN IMMEDIATE"):
+            yield
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self.script(begin)
+        try:
+            yield
+            self.script("COMMIT")
+        except BaseException:
+            # a full disk has rolled back already
+            if self._connection.in_transaction:
+                self.script("ROLLBACK")
+            raise
+
+    def size_bytes(self) -> int:
+        found = 0
+        for path in (self.where, f"{self.where}-wal"):
+            with contextlib.suppress(OSError):
+                found += os.stat(path).st_size
+        return found
+
+    def backup_to(self, path: str) -> None:
+        """Copy the whole ledger, as it is at one moment, into a new file; others go on meanwhile."""
+        with self._errors():
+            copy = apsw.Connection(path)
+            try:
+                with copy.backup("main", self._connection, "main") as backup:
+                    while not backup.done:
+                        backup.step(1000)
+            finally:
+                copy.close()
+
+    def vacuum(self) -> None:
+        """Give the room of what was deleted back to the disk."""
+        with self._errors():
+            self._connection.execute("VACUUM")
+            self._connection.pragma("wal_checkpoint(TRUNCATE)")
+
+    def release_pages(self) -> None:
+        """The same, without rewriting the whole file."""
+        with self._errors():
+            self._connection.execute("PRAGMA incremental_vacuum")
+            self._connection.pragma("wal_checkpoint(TRUNCATE)")
+
+    def problems(self) -> list[str]:
+        """What SQLite itself finds wrong with the file."""
+        with self._errors():
+            found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        self._connection.close(True)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            raise _translated(error, self.where) from error
+
+
+def _translated(error: apsw.Error, where: str) -> LedgerError:
+    said: Any = str(error)
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return LedgerBusy(f"the ledger {where} is locked by another process; runs are recorded and come into it later")
+    if isinstance(error, apsw.FullError):
+        return LedgerFull(f"no room is left for the ledger {where}; make room, then: runstone ledger sync")
+    if isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError | apsw.CantOpenError | apsw.AuthError):
+        return LedgerDenied(
+            f"the ledger {where} cannot be opened or written: {said}; "
+            "give yourself the right to write the file and its folder, or name another place in RUNSTONE_LEDGER"
+        )
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        return LedgerBroken(
+            f"the ledger {where} is damaged, or no database: {said}; move it away, then: runstone ledger rebuild"
+        )
+    return LedgerError(f"the ledger {where}: {said}")
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
