@@ -76,6 +76,9 @@ class RunWriter:
         self.ticks: list[Callable[[float], None]] = []
         self.on_broken: Callable[[FolderError], None] | None = None
         self.broken: FolderError | None = None
+        # events that somebody else wants to know of, in order; whoever takes them removes them
+        self.heard: list[ev.Event] | None = None
+        self.on_ending: Callable[[], None] | None = None
         self._sync_lock = threading.Lock()
         self._pid = os.getpid()
         self._journal = _File(journal, f"{folder}/{layout.journal(epoch)}", len(written), written)
@@ -101,6 +104,8 @@ class RunWriter:
             try:
                 fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record
                 self._pending.append(line)
+                if self.heard is not None:
+                    self.heard.append(event)
             except BaseException:
                 self.broken = self._interruption
                 raise
@@ -314,6 +319,8 @@ class RunWriter:
     def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """Sync everything, then record and sync the end; the last checkpoint follows. Blocks must have ended."""
         self.check()
+        if self.on_ending is not None:
+            self.on_ending()
         self._write_values()
         self.sync()
         self.event(ev.RunEnded, status=status, reason=reason, message=message, receipts=list(receipts))
@@ -409,6 +416,7 @@ def begin(
     try:
         state = run_state.initial(block.name for block in info.blocks)
         writer = RunWriter(folder, info, state, 1, descriptor, {})
+        writer.heard = []
         writer.event(ev.RunStarted, driver=own_driver(descriptor, executor))
         writer.flush()
         if save_inputs is not None:

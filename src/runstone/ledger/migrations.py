@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
-from importlib import resources
 
 import msgspec
 
@@ -32,11 +32,13 @@ class Migration(msgspec.Struct, frozen=True):
 @functools.cache
 def known(dialect: str) -> list[Migration]:
     """All migrations of this version, in order."""
-    folder = resources.files("runstone.ledger").joinpath("sql", dialect)
+    # importlib.resources would take longer than all the rest of opening a ledger
+    folder = os.path.join(os.path.dirname(__file__), "sql", dialect)
     found = []
-    for file in sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name):
-        sql = file.read_text("utf-8")
-        number, _, name = file.name.removesuffix(".sql").partition("_")
+    for file in sorted(each for each in os.listdir(folder) if each.endswith(".sql")):
+        with open(os.path.join(folder, file), encoding="utf-8") as opened:
+            sql = opened.read()
+        number, _, name = file.removesuffix(".sql").partition("_")
         found.append(Migration(int(number), name, sql, hashlib.sha256(sql.encode()).hexdigest()))
     return found
 

@@ -38,6 +38,12 @@ class Store(Protocol):
     def writing(self) -> AbstractContextManager[None]:
         """All statements inside count, or none if it is left by an exception. Writers take their turns."""
 
+    def is_there(self) -> bool:
+        """Whether it is still the one that was opened: a file may have been deleted since."""
+
+    def tend(self) -> None:
+        """Do what is due now and then, and would hold up somebody else if it were left undone."""
+
     def size_bytes(self) -> int:
         """How much disk the ledger takes."""
 

@@ -5,9 +5,10 @@ Nothing here is believed that a folder says beyond what its columns can hold: te
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | None
     retry_of: str | None
     parent_id: str | None
+    imported_from: str | None
     trace_id: str | None
     created_at: str
     started_at: str | None
@@ -203,6 +205,7 @@ def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str
         job_id=_maybe(info.job_id),
         retry_of=_maybe(info.retry_of),
         parent_id=_maybe(info.parent_id),
+        imported_from=_maybe(info.imported_from),
         trace_id=_maybe(info.trace_id),
         created_at=created_at,
         started_at=_time(state.started_at),
@@ -227,9 +230,13 @@ def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str
     )
 
 
-def block_rows(state: RunState) -> list[BlockRow]:
-    """The blocks as they stand, in the order of the graph."""
-    return [_block_row(position, name, block) for position, (name, block) in enumerate(state.blocks.items())]
+def block_rows(state: RunState, only: Collection[str] | None = None) -> list[BlockRow]:
+    """The blocks as they stand, in the order of the graph. only: those that may have changed; None for all."""
+    return [
+        _block_row(position, name, block)
+        for position, (name, block) in enumerate(state.blocks.items())
+        if only is None or name in only
+    ]
 
 
 def _block_row(position: int, name: str, block: BlockState) -> BlockRow:
@@ -375,25 +382,27 @@ def _artifact_row(event: ev.ArtifactSaved) -> ArtifactRow:
     )
 
 
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+_TOLD: dict[type[ev.Event], list[str]] = {}
 _HEAVY = frozenset(
-    {"seq", "at", "values", "traceback", "params", "files", "receipts", "driver", "inner_shapes", "outputs"}
+    {"seq", "at", "block", "values", "traceback", "params", "files", "receipts", "driver", "inner_shapes", "outputs"}
 )
-"""What an event says that has its own place, or stays in the folder."""
+"""What an event says that has a column of its own, or stays in the folder."""
 
 
 def _event_row(event: ev.Event, epoch: int) -> EventRow:
-    body = {
-        name: value
-        for name in event.__struct_fields__
-        if name not in _HEAVY and (value := getattr(event, name)) is not None and value != "" and value != []
-    }
+    kind = type(event)
+    told = _TOLD.get(kind)
+    if told is None:
+        told = _TOLD[kind] = [name for name in kind.__struct_fields__ if name not in _HEAVY]
+    body = {name: value for name in told if (value := getattr(event, name)) not in _NOTHING}
     return EventRow(
         seq=event.seq,
         epoch=epoch,
         at=_time(event.at) or _NO_TIME,
-        kind=str(event.__struct_config__.tag),
+        kind=str(kind.__struct_config__.tag),
         block=_maybe(getattr(event, "block", None)),
-        body=_json(body),
+        body=_json(body) if body else "{}",
     )
 
 
@@ -441,9 +450,10 @@ def _maybe(said: str | None) -> str | None:
 
 
 def _number(value: int | None) -> int | None:
-    return None if value is None else max(0, min(value, _LARGEST))
+    return value if value is None or 0 <= value <= _LARGEST else max(0, min(value, _LARGEST))
 
 
+@functools.lru_cache(512)
 def _time(said: str | None) -> str | None:
     """A time in the one form that sorts as a text."""
     if said is not None and len(said) == 27 and said[-1] == "Z" and said.isascii():

@@ -21,7 +21,10 @@ from runstone.ledger.port import Params, Row
 _APPLICATION_ID = 0x52534C31
 """`RSL1`: tells our files from other people's databases."""
 
-_PAGES_BETWEEN_CHECKPOINTS = 1000
+_WAL_PAGES = 4000
+"""With so many pages in the log a commit brings them into the file itself; `tend` does it before, in its own time."""
+
+_WAL_BYTES = 4 * 1024 * 1024
 _CACHE_KIB = 16 * 1024
 
 
@@ -50,6 +53,7 @@ class SqliteStore:
     def _prepare(self, patience: float, *, durable: bool, read_only: bool) -> None:
         connection = self._connection
         connection.set_busy_timeout(int(patience * 1000))
+        connection.wal_autocheckpoint(_WAL_PAGES)
         connection.pragma("foreign_keys", 1)
         connection.pragma("cache_size", -_CACHE_KIB)
         connection.pragma("trusted_schema", 0)
@@ -67,12 +71,9 @@ class SqliteStore:
         connection.pragma("auto_vacuum", "incremental")
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full" if durable else "normal")
-        connection.wal_autocheckpoint(_PAGES_BETWEEN_CHECKPOINTS)
         connection.pragma("application_id", _APPLICATION_ID)
 
-    @property
     def is_there(self) -> bool:
-        """Whether the file is still the one that was opened: somebody may have deleted it since."""
         return _inode(self.where) == self._inode
 
     def rows(self, sql: str, params: Params = {}) -> list[Row]:  # noqa: B006
@@ -109,12 +110,13 @@ class SqliteStore:
                 self.script("ROLLBACK")
             raise
 
+    def tend(self) -> None:
+        with self._errors():
+            if _size(f"{self.where}-wal") > _WAL_BYTES:
+                self._connection.pragma("wal_checkpoint(PASSIVE)")
+
     def size_bytes(self) -> int:
-        found = 0
-        for path in (self.where, f"{self.where}-wal"):
-            with contextlib.suppress(OSError):
-                found += os.stat(path).st_size
-        return found
+        return _size(self.where) + _size(f"{self.where}-wal")
 
     def backup_to(self, path: str) -> None:
         """Copy the whole ledger, as it is at one moment, into a new file; others go on meanwhile."""
@@ -172,6 +174,13 @@ def _translated(error: apsw.Error, where: str) -> LedgerError:
             f"the ledger {where} is damaged, or no database: {said}; move it away, then: runstone ledger rebuild"
         )
     return LedgerError(f"the ledger {where}: {said}")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _inode(path: str) -> tuple[int, int] | None:

@@ -1,0 +1,96 @@
+"""A run that is being executed, on its way into the ledger while it goes on."""
+
+from __future__ import annotations
+
+from runstone.core import events as ev
+from runstone.core.statuses import BlockStatus
+from runstone.folder.look import Look
+from runstone.folder.writer import RunWriter
+from runstone.ledger import of_folder
+from runstone.ledger.port import Store
+from runstone.ledger.projection import Outcome, known, put
+from runstone.ledger.rows import Rows, Taker, block_rows, run_row
+
+_MOVING = frozenset({BlockStatus.RUNNING.value, BlockStatus.RETRYING.value, BlockStatus.QUEUED.value})
+_EVENTS_KEPT = 10_000
+"""With so many events waiting, the folder is the better place to read them from."""
+
+
+class Attachment:
+    """What a writer records, handed to the ledger whenever `project` is called."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        self.writer = writer
+        self.folder = writer.folder
+        self.run_id = writer.info.id
+        # number of the last record that the ledger has of this driver; None: ask it, and read the rest in the folder
+        self._since: int | None = None if writer.heard is None else 0
+        self._heard = writer.heard = [] if writer.heard is None else writer.heard
+        self._seq = 0
+        # blocks that may have changed since the ledger was told; None: all
+        self._changed: set[str] | None = None
+        self._fingerprint: str | None = None
+
+    def project(self, store: Store) -> None:
+        """Bring what is new, and on the disk, into the ledger. Raises LedgerError, FolderError, OSError."""
+        if self._since is None:
+            self._project_folder(store)
+        rows, heard = self._rows()
+        if rows is None:
+            return
+        if put(store, rows) is Outcome.GAP:
+            self._project_folder(store)
+            return
+        self._since = self._seq = rows.run.seq
+        self._changed = {row.block for row in rows.blocks if row.status in _MOVING}
+        with self.writer.lock:
+            del self._heard[:heard]
+
+    def finish(self, store: Store) -> None:
+        """The same, for the last time. Raises LedgerError, FolderError, OSError."""
+        self.project(store)
+        if self.writer.broken is not None:
+            # this process no longer knows what of its records counts
+            self._project_folder(store)
+
+    def failed(self) -> None:
+        """The ledger could not be written: what waits for it is kept as long as it takes little room."""
+        with self.writer.lock:
+            if len(self._heard) > _EVENTS_KEPT:
+                self._heard.clear()
+                self._since = None
+
+    def _project_folder(self, store: Store) -> None:
+        of_folder.project(store, self.folder, self.run_id)
+        epoch, seq = known(store, self.run_id)
+        with self.writer.lock:
+            self._since = seq if epoch == self.writer.epoch else None
+            self._changed = None
+            self._heard[:] = [event for event in self._heard if event.seq > seq]
+
+    def _to_tell(self, heard: list[ev.Event]) -> set[str] | None:
+        if self._changed is None:
+            return None
+        return self._changed.union(block for event in heard if (block := getattr(event, "block", None)) is not None)
+
+    def _rows(self) -> tuple[Rows | None, int]:
+        """What is new, if anything is, and how many of the events that were heard are in it."""
+        writer, state = self.writer, self.writer.state
+        if self._since is None or state.seq == self._seq or writer.broken is not None:
+            return None, 0
+        if self._fingerprint is None:
+            with Look(self.folder) as look:
+                self._fingerprint = of_folder.fingerprint_of(look, writer.info)
+        with writer.lock:
+            writer.flush()
+            heard = self._heard[:]
+            rows = Rows(
+                run=run_row(writer.info, state, self.folder, self._fingerprint),
+                blocks=block_rows(state, self._to_tell(heard)),
+                tags=of_folder.tags(writer.info),
+                since=self._since,
+            )
+        # nobody is told what a machine that dies now would forget
+        writer.sync()
+        Taker(rows, writer.epoch).take(heard)
+        return rows, len(heard)
