@@ -11,6 +11,7 @@ FILE = "runstone.toml"
 OWN = ".runstone"
 RUNS = "runs"
 DEFAULT_WORKSPACE = "default"
+WORKSPACE_VARIABLE = "RUNSTONE_WORKSPACE"
 
 _read: dict[str, tuple[tuple[int, int], bytes, dict[str, Any]]] = {}
 
@@ -27,14 +28,19 @@ def project_root() -> str:
         folder = above
 
 
-def runs_root(workspace: str = DEFAULT_WORKSPACE) -> str:
-    """The folder that new runs of a workspace go to, and in which names and ids are looked up."""
-    root = project_root()
-    return (
-        os.path.join(root, RUNS)
-        if workspace == DEFAULT_WORKSPACE
-        else os.path.join(root, OWN, "workspaces", workspace, RUNS)
-    )
+def workspace(given: str | None = None) -> str:
+    """The workspace that is meant: the one given, else RUNSTONE_WORKSPACE, else `default`. Raises SettingError."""
+    name = given if given is not None else os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE
+    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_" for c in name) or len(name) > 100:
+        where = "workspace" if given is not None else WORKSPACE_VARIABLE
+        raise SettingError(f"{where}={name!r}: use letters, digits, - and _, at most 100")
+    return name
+
+
+def runs_root(given: str | None = None) -> str:
+    """The folder that new runs of a workspace go to, and in which names and ids are looked up. Raises SettingError."""
+    root, name = project_root(), workspace(given)
+    return os.path.join(root, RUNS) if name == DEFAULT_WORKSPACE else os.path.join(root, OWN, "workspaces", name, RUNS)
 
 
 def text() -> bytes:

@@ -70,3 +70,34 @@ def _complete_block(run: str, incomplete: str) -> list[Any]:
 
 run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)
 pretty_option = click.option("--pretty", is_flag=True, help="Indent the JSON.")
+
+
+def choose_workspace(ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
+    """Let everything this command does be about one workspace, as if the environment had named it."""
+    import os
+
+    from runstone import config
+    from runstone.errors import SettingError
+
+    if given is not None:
+        try:
+            os.environ[config.WORKSPACE_VARIABLE] = config.workspace(given)
+        except SettingError as error:
+            raise click.BadParameter(str(error).partition(": ")[2], ctx, param) from None
+    return given
+
+
+def with_workspace(command: click.Command) -> click.Command:
+    """The same command, with the option that all commands about runs have."""
+    if not any("--workspace" in option.opts for option in command.params):
+        command.params.append(
+            click.Option(
+                ["--workspace"],
+                metavar="W",
+                expose_value=False,
+                is_eager=True,
+                callback=choose_workspace,
+                help="The workspace it is about; RUNSTONE_WORKSPACE, or default, if not given.",
+            )
+        )
+    return command

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from runstone.cli.arguments import with_workspace
+
 COMMANDS = {
     "run": ("runstone.cli.run", "Execute a pipeline and record the run."),
     "status": ("runstone.cli.status", "Tell how a run stands, as JSON."),
@@ -29,6 +31,9 @@ COMMANDS = {
 }
 
 
+_ABOUT_NO_RUN = ("completion", "graph", "ledger", "sql")
+
+
 class Commands(click.Group):
     """Loads a command when it is named; its help is known without that."""
 
@@ -39,7 +44,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
+        return command if cmd_name in _ABOUT_NO_RUN else with_workspace(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -6,6 +6,7 @@ everything. It is tried again from there, by this process or the next one.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
@@ -194,6 +195,15 @@ def of(place: Place, complain: Callable[[str], None]) -> Projector:
     if found is None:
         found = _projectors.setdefault(place, Projector(place, complain))
     return found
+
+
+def _close_all() -> None:
+    # what is in the log of a file comes into the file itself, so that who copies that has everything
+    for each in _projectors.values():
+        each.close()
+
+
+atexit.register(_close_all)
 
 
 def _after_fork() -> None:

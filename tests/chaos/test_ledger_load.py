@@ -1,0 +1,30 @@
+"""Many processes at one ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import Figures
+from tests.harness.ledger_load import judge, load
+
+pytestmark = pytest.mark.chaos
+
+PROCESSES, RUNS, BLOCKS = 64, 20, 50
+
+
+def test_one_ledger(tmp_path: Path, figures: Figures) -> None:
+    """64 processes with 1,000 block runs each at one ledger, four that ask, and a reader that holds on for 30 s"""
+    found = load(tmp_path, processes=PROCESSES, runs=RUNS, blocks=BLOCKS, pollers=4, snapshot=30.0)
+    assert found["stderr"] == ""
+    assert judge(tmp_path, found, BLOCKS) == []
+    runs = PROCESSES * RUNS + 1
+    figures.told("runs", runs)
+    figures.told("block runs", runs * BLOCKS)
+    figures.told("events", runs * (2 * BLOCKS + 2))
+    figures.told("lines on stderr; events lost, events doubled", 0)
+    figures.told("took", f"{found['seconds']:.0f} s")
+    figures.told("longest that an answer took", f"{found['longest_answer'] * 1000:,.0f} ms")
+    size = sum(path.stat().st_size for path in (tmp_path / ".runstone").glob("ledger.db*"))
+    figures.told("size of the ledger", f"{size / 1e6:,.1f} MB")
