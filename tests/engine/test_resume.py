@@ -76,7 +76,7 @@ def go_on(scene: Scene, changed: dict[str, Callable[..., Any]] | None = None, **
     """Resume in this process, under orders to do nothing but work."""
     give_orders(scene.place)
     params = options.pop("params", {"size": SIZE})
-    made = pipeline(changed, options.pop("settings", None))
+    made = pipeline(changed, options.pop("settings", None), options.pop("more", ()))
     return made.run(params, run_folder=scene.folder, resume=True, show_progress=False, raise_on_error=False, **options)
 
 
@@ -144,6 +144,27 @@ def test_what_attempts_had_told_that_are_made_again_counts_once(scene: Scene) ->
     assert told_of(scene.folder) == expected
     shown = overview(str(scene.folder))
     assert (shown.error_count, len(shown.errors), len(shown.artifacts)) == (2, 2, 3)
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_a_value_that_was_recorded_before_its_block_had_ended_is_not_computed_again(
+    scene: Scene, executor: str
+) -> None:
+    # of the second, a part of what it gives lives in the event with which it would have ended
+    for name, again in (("bulky", 0), ("mixed", 1)):
+        begin(scene, {}, bulk=True, executor=executor).wait()
+        cut_behind(scene.folder, f'"event":"block.ended","seq":{_seq_of_end(scene, name)},'.encode())
+        before = calls(scene.place)
+        run = go_on(scene, more=ordered.BULK, executor=executor)
+        assert (run.status, run.outputs["measured"]) == ("completed", 200_007)
+        assert run.status_object()["epoch"] == 2
+        assert since(scene, before)[f"{name}:0"] == again
+        assert Ground(scene.folder).twice().count(f"{name}[0]") == again
+        scene.clear()
+
+
+def _seq_of_end(scene: Scene, block_name: str) -> int:
+    return next(each.seq for each in Ground(scene.folder).events("block.ended") if each.fields["block"] == block_name)
 
 
 def test_ten_epochs_of_one_run(scene: Scene) -> None:

@@ -102,6 +102,28 @@ BLOCKS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "total": (total, {}),
     "greeting": (greeting, {}),
 }
+
+
+@block
+def bulky() -> bytes:
+    obey("bulky")
+    return b"b" * 100_000
+
+
+@block(output=("large", "small"))
+def mixed() -> tuple[bytes, int]:
+    obey("mixed")
+    return b"m" * 100_000, 7
+
+
+@block
+def measured(bulky: bytes, large: bytes, small: int) -> int:
+    return len(bulky) + len(large) + small
+
+
+BULK = (bulky, mixed, measured)
+"""Blocks whose values are too large for an event."""
+
 ALL = ("numbers:0", "total:0", "greeting:0")
 
 
@@ -135,6 +157,7 @@ def live(
     elsewhere: bool = False,
     rebooted: bool = False,
     gate: str | None = None,
+    bulk: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """Run it in this process, under orders, to its end or the process's.
@@ -151,7 +174,7 @@ def live(
         identity.boot_id = lambda: "the boot before"
     while gate is not None and not os.path.exists(gate):
         time.sleep(0.0005)
-    run = pipeline(settings=settings).run(
+    run = pipeline(settings=settings, more=BULK if bulk else ()).run(
         params, run_folder=folder, show_progress=False, raise_on_error=False, **options
     )
     return {"status": run.status, "id": run.id, "folder": run.run_folder, "epoch": run.status_object()["epoch"]}

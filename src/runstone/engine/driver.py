@@ -127,6 +127,7 @@ class Driver:
         """Execute all blocks that are to be executed."""
         self._consequences()
         if self._unended:
+            self._end_what_is_recorded()
             self._end_without_a_call()
         if all(executors.is_inline(block, self.task.settings[name]) for name, block in self.task.blocks.items()):
             for name in self.task.graph.blocks:
@@ -136,6 +137,18 @@ class Driver:
                     self._here(name)
         else:
             self._beside_each_other()
+
+    def _end_what_is_recorded(self) -> None:
+        """End the blocks of an earlier epoch whose values were recorded, all of them, before its driver died."""
+        for name in sorted(self._unended):
+            state, block = self.recorder.state.blocks[name], self.task.blocks[name]
+            if state.status is not BlockStatus.RUNNING or state.shape is not None or not state.ok:
+                continue
+            if all(output in state.outputs for output in block.outputs):
+                self._unended.discard(name)
+                self.recorder.event(ev.BlockEnded, block=name, status=BlockStatus.COMPLETED)
+                for output in block.outputs:
+                    self.values.put(output, self.recorder.made(output, None))
 
     def _end_without_a_call(self) -> None:
         """End the blocks of an earlier epoch for which nothing is to be computed any more, as something has failed."""
