@@ -85,6 +85,10 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
         """How many elements ended, well or not."""
         return self.ok + self.failed + self.upstream_failed
 
+    def has_values(self, outputs: Iterable[str]) -> bool:
+        """Whether it is not mapped, and all it gave was recorded before its end was."""
+        return self.shape is None and self.ok > 0 and all(name in self.outputs for name in outputs)
+
 
 class ErrorSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the fold keeps of an error or a warning. seq: number of its event."""

@@ -142,9 +142,7 @@ class Driver:
         """End the blocks of an earlier epoch whose values were recorded, all of them, before its driver died."""
         for name in sorted(self._unended):
             state, block = self.recorder.state.blocks[name], self.task.blocks[name]
-            if state.status is not BlockStatus.RUNNING or state.shape is not None or not state.ok:
-                continue
-            if all(output in state.outputs for output in block.outputs):
+            if state.status is BlockStatus.RUNNING and state.has_values(block.outputs):
                 self._unended.discard(name)
                 self.recorder.event(ev.BlockEnded, block=name, status=BlockStatus.COMPLETED)
                 for output in block.outputs:
