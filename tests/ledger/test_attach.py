@@ -180,8 +180,8 @@ def test_while_it_goes_on_it_is_seen(home: Path) -> None:
     while not seen or seen[0][1] < 6:
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)
-        if os.path.exists(".runstone/ledger.db"):
-            store = ledger()
+        store = opening.open_for_reading(Place("sqlite", os.path.abspath(".runstone/ledger.db")))
+        if store is not None:
             seen = store.rows("SELECT status, progress_done, progress_total FROM pipeline_run")
             store.close()
     assert seen[0] == ("running", 6, 8)

@@ -37,15 +37,20 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
-_INSERT_RUN = (
-    "INSERT INTO pipeline_run (run_id, workspace, pipeline_id, pipeline_name, status, created_at)"
-    " VALUES (:run_id, :workspace, :pipeline_id, :pipeline_name, 'pending', :created_at)"
-    " ON CONFLICT (run_id) DO NOTHING"
+def _update(columns: Iterable[str]) -> str:
+    return f"UPDATE pipeline_run SET {', '.join(f'{name} = :{name}' for name in columns)} WHERE run_key = :run_key"
+
+
+_FIXED = frozenset(
+    {"run_id", "workspace", "kind", "pipeline_id", "pipeline_name", "pipeline_version", "variables", "trigger_kind"}
+    | {"job_id", "retry_of", "parent_id", "imported_from", "trace_id", "created_at", "lease_seconds"}
+    | {"input_fingerprint", "code_ref", "config_hash"}
 )
-_UPDATE_RUN = (
-    f"UPDATE pipeline_run SET {', '.join(f'{name} = :{name}' for name in _columns(RunRow) if name != 'run_id')}"
-    " WHERE run_key = :run_key"
-)
+"""What a run is from its beginning on; most of it is in indexes, which are left alone while the run goes on."""
+
+_INSERT_RUN = f"{_insert('pipeline_run', _columns(RunRow))} ON CONFLICT (run_id) DO NOTHING RETURNING run_key"
+_UPDATE_RUN = _update(name for name in _columns(RunRow) if name != "run_id")
+_MOVE_RUN = _update(name for name in _columns(RunRow) if name not in _FIXED)
 _FIND_RUN = "SELECT run_key, epoch, seq FROM pipeline_run WHERE run_id = :run_id"
 _INSERT_BLOCK = (
     f"{_insert('block_run', ('run_key', *_columns(BlockRow)))} ON CONFLICT (run_key, position) DO UPDATE SET "
@@ -84,30 +89,41 @@ def put(store: Store, rows: Rows) -> Outcome:
 def put_inside(store: Store, rows: Rows) -> Outcome:
     """The same, inside of a transaction that somebody else has begun."""
     run = rows.run
-    _tell_workspace(store, run.workspace)
     found = _find(store, run.run_id)
     if found is None:
-        if rows.since:
-            return Outcome.GAP
-        store.rows(_INSERT_RUN, msgspec.structs.asdict(run))
-        # in PostgreSQL somebody else may have inserted it just now
-        found = _find(store, run.run_id)
-        assert found is not None
-        if found[2]:
-            return Outcome.GAP
-        key = found[0]
+        return _put_new(store, rows)
+    key, epoch, seq = found
+    if (run.epoch, run.seq) <= (epoch, seq):
+        _tell_place(store, key, run)
+        return Outcome.KNOWN
+    if rows.since != (seq if run.epoch == epoch else 0):
+        return Outcome.GAP
+    columns = {**msgspec.structs.asdict(run), "run_key": key}
+    if run.epoch == epoch:
+        store.rows(_MOVE_RUN, columns)
     else:
-        key, epoch, seq = found
-        if (run.epoch, run.seq) <= (epoch, seq):
-            _tell_place(store, key, run)
-            return Outcome.KNOWN
-        if rows.since != (seq if run.epoch == epoch else 0):
-            return Outcome.GAP
-        if run.epoch > epoch:
-            # the driver before may have told more than the one that took the run over has left to count
-            _forget_details(store, key)
-    store.rows(_UPDATE_RUN, {**msgspec.structs.asdict(run), "run_key": key})
+        # the driver before may have told more than the one that took the run over has left to count
+        _forget_details(store, key)
+        _tell_workspace(store, run.workspace)
+        store.rows(_UPDATE_RUN, columns)
     _put_details(store, key, rows)
+    _tell_place(store, key, run)
+    return Outcome.TAKEN
+
+
+def _put_new(store: Store, rows: Rows) -> Outcome:
+    run = rows.run
+    if rows.since:
+        return Outcome.GAP
+    _tell_workspace(store, run.workspace)
+    made = store.rows(_INSERT_RUN, msgspec.structs.asdict(run))
+    if not made:
+        # in PostgreSQL somebody else may have been first, just now
+        return Outcome.GAP
+    key = made[0][0]
+    _put_details(store, key, rows)
+    # later ones are annotations, and one that was taken away must not come back
+    _put_tags(store, key, rows)
     _tell_place(store, key, run)
     return Outcome.TAKEN
 
@@ -130,17 +146,20 @@ def _put_details(store: Store, key: int, rows: Rows) -> None:
     _put(store, _INSERT_ERROR, key, rows.errors)
     _put(store, _INSERT_ARTIFACT, key, rows.artifacts)
     if rows.voided:
-        void = [{"run_key": key, "start": start, "stop": min(stop, run.seq)} for start, stop in rows.voided]
+        void = [{"run_key": key, "start": min(start, run.seq), "stop": min(stop, run.seq)} for start, stop in rows.voided]
         for table in ("error", "artifact"):
             store.many(f"DELETE FROM {table} WHERE run_key = :run_key AND seq >= :start AND seq < :stop", void)
-    if rows.tags:
-        store.many(
-            _INSERT_TAG,
-            [
-                {"run_key": key, "workspace": run.workspace, "created_at": run.created_at, "tag": tag}
-                for tag in rows.tags
-            ],
-        )
+
+
+def _put_tags(store: Store, key: int, rows: Rows) -> None:
+    run = rows.run
+    store.many(
+        _INSERT_TAG,
+        [
+            {"run_key": key, "workspace": run.workspace, "created_at": run.created_at, "tag": tag}
+            for tag in dict.fromkeys(rows.tags)
+        ],
+    )
 
 
 def _put(store: Store, sql: str, key: int, rows: Sequence[msgspec.Struct]) -> None:
