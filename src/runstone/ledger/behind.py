@@ -45,6 +45,11 @@ def catch_up(store: Store, place: Place) -> None:
             os.unlink(path)
 
 
+def waiting() -> int:
+    """How many runs have a note."""
+    return len(_read(_notes()))
+
+
 def _read(folder: str) -> list[tuple[str, _Note]]:
     found = []
     try:
