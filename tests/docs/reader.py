@@ -38,6 +38,7 @@ class Reader:
             "TERM": "dumb",
             "PYTHONWARNINGS": "error",
         }
+        patch.delenv("RUNSTONE_LEDGER", raising=False)
         patch.chdir(home)
         patch.syspath_prepend(str(home))
         patch.setitem(sys.modules, "__main__", self._main)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from runstone.core import events as ev
 from runstone.core.statuses import BlockStatus
+from runstone.folder import input_digests
 from runstone.folder.look import Look
 from runstone.folder.writer import RunWriter
-from runstone.ledger import of_folder
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, known, put
-from runstone.ledger.rows import Rows, Taker, block_rows, run_row
+from runstone.ledger.rows import Rows, Taker, block_rows, fingerprint, run_row, tags
 
 _MOVING = frozenset({BlockStatus.RUNNING.value, BlockStatus.RETRYING.value, BlockStatus.QUEUED.value})
 _EVENTS_KEPT = 10_000
@@ -61,6 +61,9 @@ class Attachment:
                 self._since = None
 
     def _project_folder(self, store: Store) -> None:
+        # readers are loaded by those who have something to read
+        from runstone.ledger import of_folder
+
         of_folder.project(store, self.folder, self.run_id)
         epoch, seq = known(store, self.run_id)
         with self.writer.lock:
@@ -80,14 +83,14 @@ class Attachment:
             return None, 0
         if self._fingerprint is None:
             with Look(self.folder) as look:
-                self._fingerprint = of_folder.fingerprint_of(look, writer.info)
+                self._fingerprint = fingerprint(input_digests.of_run(look, writer.info.params))
         with writer.lock:
             writer.flush()
             heard = self._heard[:]
             rows = Rows(
                 run=run_row(writer.info, state, self.folder, self._fingerprint),
                 blocks=block_rows(state, self._to_tell(heard)),
-                tags=of_folder.tags(writer.info),
+                tags=tags(writer.info),
                 since=self._since,
             )
         # nobody is told what a machine that dies now would forget

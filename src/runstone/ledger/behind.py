@@ -10,7 +10,6 @@ import msgspec
 from runstone import config
 from runstone.errors import FolderError
 from runstone.folder import disk
-from runstone.ledger.of_folder import project
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 
@@ -33,7 +32,12 @@ def remember(place: Place, run_id: str, folder: str) -> None:
 
 def catch_up(store: Store, place: Place) -> None:
     """Bring the runs of all notes into the ledger. Raises LedgerError; then the rest is tried again another time."""
-    for path, note in _read(_notes()):
+    notes = _read(_notes())
+    if not notes:
+        return
+    from runstone.ledger.of_folder import project
+
+    for path, note in notes:
         if note.ledger != place.shown:
             continue
         try:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 
+from runstone.core.annotated import acting_tags
+from runstone.core.events import Event
 from runstone.core.records import RunInfo
+from runstone.errors import FolderError
+from runstone.folder import annotations as in_folder
 from runstone.folder import input_digests
 from runstone.folder.load import journal_events
 from runstone.folder.look import Look
 from runstone.folder.read import read_look
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, known, put
-from runstone.ledger.rows import Rows, Taker, block_rows, fingerprint, run_row, text
+from runstone.ledger.rows import Rows, Taker, block_rows, fingerprint, run_row, tags, text
 
 _TRIES = 5
 
@@ -25,25 +30,31 @@ def rows_of(folder: str, since: tuple[int, int] = (0, 0)) -> Rows:
     with Look(path) as look:
         reading = read_look(look, bounded=False)
         info, state = reading.info, reading.state
+        _check_names(info)
         epoch, seq = since if state.epoch == since[0] else (0, 0)
         rows = Rows(
-            run=run_row(info, state, path, fingerprint_of(look, info)),
+            run=run_row(info, state, path, fingerprint(input_digests.of_run(look, info.params))),
             blocks=block_rows(state),
-            tags=tags(info),
+            tags=acting_tags(tags(info), in_folder.read(look)),
             since=seq,
         )
-        Taker(rows, epoch).take(event for event in journal_events(look, reading) if seq < event.seq <= state.seq)
+        Taker(rows, epoch).take(_after(seq, state.seq, journal_events(look, reading)))
     return rows
 
 
-def fingerprint_of(look: Look, info: RunInfo) -> str | None:
-    """The fingerprint of the parameters of a run."""
-    return fingerprint(input_digests.of_run(look, info.params))
+def _check_names(info: RunInfo) -> None:
+    """Raises FolderError if the ledger could not tell this run, or its workspace, from another one."""
+    for what, name, longest in (("id of a run", info.id, 200), ("name of a workspace", info.workspace, 100)):
+        if not 1 <= len(name) <= longest or text(name) != name:
+            raise FolderError(f"run.json is damaged: {name[:50]!r} is no {what}")
 
 
-def tags(info: RunInfo) -> list[str]:
-    """What a run was tagged with when it began, each once."""
-    return list(dict.fromkeys(text(tag) for tag in (*info.pipeline.tags, *info.tags) if tag))
+def _after(seq: int, last: int, events: Iterable[Event]) -> Iterator[Event]:
+    """The events from behind `seq` to `last`, each number once: a damaged journal may have lines twice."""
+    for event in events:
+        if seq < event.seq <= last:
+            seq = event.seq
+            yield event
 
 
 def project(store: Store, folder: str, run_id: str | None = None) -> Outcome:

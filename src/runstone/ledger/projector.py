@@ -98,6 +98,9 @@ class Projector:
 
     def _live(self) -> None:
         idle = 0
+        with self._turn:
+            # while the run has begun its work; a new ledger takes some time to be made
+            self._connect()
         while True:
             # a run that takes less than a tick is brought by the one who waits for its end
             self._asleep = idle >= _LINGER_TICKS

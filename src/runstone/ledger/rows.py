@@ -9,6 +9,8 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -18,15 +20,20 @@ from runstone.core.ranges import Range
 from runstone.core.records import ParamInfo, RunInfo
 from runstone.core.run_state import BlockState, RunState
 from runstone.core.status import progress
-from runstone.folder import clock
 from runstone.folder.manifest import first_error
 from runstone.folder.observe import run_seconds
 
 TEXT_KEPT = 500
 TRACEBACK_KEPT = 4000
+PATH_KEPT = 4096
 _LARGEST = 2**63 - 1
 _LONGEST_LEASE = 1e9
 _NO_TIME = "1970-01-01T00:00:00.000000Z"
+_DEEPEST = 500
+"""How deep JSON is nested at most: SQLite takes twice that."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -223,8 +230,8 @@ def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str
         artifact_count=_number(state.artifact_count) or 0,
         input_fingerprint=fingerprint,
         code_ref=_maybe(info.started_by.commit or info.pipeline.code_ref),
-        config_hash=info.config_hash if info.config_hash and len(info.config_hash) == 64 else None,
-        run_folder=_maybe(folder),
+        config_hash=info.config_hash if _SHA256.fullmatch(info.config_hash or "") else None,
+        run_folder=None if folder is None else text(folder, PATH_KEPT),
         epoch=_number(state.epoch) or 0,
         seq=_number(state.seq) or 0,
     )
@@ -251,9 +258,9 @@ def _block_row(position: int, name: str, block: BlockState) -> BlockRow:
         finished_at=_time(block.finished_at),
         duration_seconds=block.duration,
         total=_number(block.total),
-        ok=block.ok,
-        failed=block.failed,
-        upstream_failed=block.upstream_failed,
+        ok=_number(block.ok) or 0,
+        failed=_number(block.failed) or 0,
+        upstream_failed=_number(block.upstream_failed) or 0,
         retries=_number(block.retries) or 0,
         error_count=_number(block.errors) or 0,
         bytes=_number(sum(output.bytes for output in block.outputs.values())) or 0,
@@ -282,7 +289,7 @@ class Taker:
                 self._rows.events.append(_event_row(event, self._epoch))
 
     def _taken_over(self, event: ev.RunTakenOver) -> None:
-        self._epoch = max(self._epoch, event.epoch)
+        self._epoch = max(self._epoch, _number(event.epoch) or 0)
         at = _time(event.at) or _NO_TIME
         self._rows.attempt_ends.append(AttemptEnd(block=None, status="crashed", finished_at=at))
         for place in self._open.values():
@@ -369,7 +376,7 @@ def _artifact_row(event: ev.ArtifactSaved) -> ArtifactRow:
     return ArtifactRow(
         seq=event.seq,
         artifact_id=text(event.artifact_id),
-        path=text(event.path, 4096),
+        path=text(event.path, PATH_KEPT),
         name=text(event.name),
         artifact_type=text(event.artifact_type),
         content_type=text(event.content_type),
@@ -424,18 +431,31 @@ def fingerprint(digests: Mapping[str, str | None]) -> str | None:
     return hashlib.sha256(_encode(sorted(digests.items()))).hexdigest()
 
 
+def tags(info: RunInfo) -> list[str]:
+    """What a run was tagged with when it began, each once."""
+    return list(dict.fromkeys(text(tag) for tag in (*info.pipeline.tags, *info.tags) if tag))
+
+
 def pipeline_id(workspace: str, name: str) -> str:
     """The same for all runs of a pipeline of that name in a workspace."""
     return hashlib.sha256(f"{workspace}/{name}".encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def _json(value: Any) -> str:
-    """As every store takes it; `{}` for what cannot be written so."""
+    """As every store takes it; `{}` for what cannot be written so, or is nested without end."""
     try:
         said = _encode(value).decode()
-    except (UnicodeError, ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return "{}"
+    if said.count("[") + said.count("{") > _DEEPEST and _depth(said) > _DEEPEST:
         return "{}"
     return _NUL.sub(r"\1\\ufffd", said) if "\\u0000" in said else said
+
+
+def _depth(said: str) -> int:
+    """How deep JSON is nested."""
+    steps = {"[": 1, "{": 1, "]": -1, "}": -1}
+    return max(accumulate(steps.get(sign, 0) for sign in _STRING.sub("", said)), default=0)
 
 
 def text(said: str, most: int = TEXT_KEPT) -> str:
@@ -455,9 +475,14 @@ def _number(value: int | None) -> int | None:
 
 @functools.lru_cache(512)
 def _time(said: str | None) -> str | None:
-    """A time in the one form that sorts as a text."""
-    if said is not None and len(said) == 27 and said[-1] == "Z" and said.isascii():
-        # as we write them: that it is one must still be seen
-        return said if clock.seconds(said) is not None else None
-    moment = clock.seconds(said)
-    return None if moment is None else clock.rfc3339(round(moment * 1e6) * 1000)
+    """A time in the one form that sorts as a text; None for what is none, or says no zone."""
+    if not said:
+        return None
+    try:
+        moment = datetime.fromisoformat(said)
+        if moment.tzinfo is None:
+            return None
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment.isoformat(timespec='microseconds')}Z"
