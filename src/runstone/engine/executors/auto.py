@@ -1,7 +1,7 @@
 """`executor="auto"`: worker processes where they save time, this process where they do not.
 
-What an element costs is known from the last run of the block in this process, or found out by computing the first ones
-here. From then on the block stays where it is.
+What an element costs is known from the last run of the block, in this process or as the ledger has it, or found out by
+computing the first ones here. From then on the block stays where it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from runstone.core.calls import CallPlan
 from runstone.engine import inline, mapped, pool
 from runstone.engine.cores import cores
 from runstone.engine.executors.elements import ElementsJob
+from runstone.engine.executors.recorded_cost import recorded_cost
 from runstone.engine.executors.team import Team
 from runstone.engine.guard.start import paths
 from runstone.engine.portable import pack
@@ -51,7 +52,7 @@ class Auto:
         portion = mapped.begin(work, self._plan)
         here = Team(work, portion, 1)
         begun = time.perf_counter()
-        cost = _costs.get(work.block)
+        cost = _costs.get(work.block) or self._recorded()
         if cost is None:
             here.run(seconds=MEASURED_SECONDS)
             done = here.done
@@ -64,6 +65,10 @@ class Auto:
         here.run()
         _costs[work.block] = (time.perf_counter() - begun) / max(1, here.done)
         return here.end()
+
+    def _recorded(self) -> float | None:
+        folder = self._work.recorder.folder
+        return None if folder is None else recorded_cost(folder, self._work.block.name)
 
     def _packed(self) -> bytes | None:
         """What other processes unpack; None for what cannot be sent there, and for runs that are not kept."""
