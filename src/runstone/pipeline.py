@@ -17,6 +17,7 @@ from runstone.engine.failures import clean
 from runstone.engine.identity_walk import Survey
 from runstone.engine.importing import place_of
 from runstone.engine.launch import AUTO, Auto, launch
+from runstone.engine.own_frames import OwnFramesHidden
 from runstone.errors import PipelineError
 from runstone.run import Run, execute
 
@@ -98,7 +99,8 @@ class Pipeline:
             resume=resume,
             overwrite=overwrite,
         )
-        return execute(launched, raise_on_error=raise_on_error)
+        with OwnFramesHidden(launched.run_id, launched.folder):
+            return execute(launched, raise_on_error=raise_on_error)
 
     def run_async(
         self,

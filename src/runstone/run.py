@@ -12,14 +12,16 @@ from runstone.core.statuses import RunStatus
 from runstone.engine.launch import Known, Launched
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
-from runstone.errors import FolderError, RunError, RunFailed, RunNotFound
+from runstone.errors import FolderError, RunError, RunFailed
 from runstone.folder import manifest, observe
-from runstone.folder.resolve import locate, shown
+from runstone.folder.resolve import no_run_in, shown, typed
+from runstone.ledger.locating import locate
 
 if TYPE_CHECKING:
     from runstone.folder.logs import LogLine
     from runstone.folder.why import Explanation
 
+_TYPES = 3
 _ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
 
 
@@ -225,18 +227,49 @@ class Run:
         return explain(self.run_folder, block or self._block, element)
 
     def explain(self) -> str:
-        """How it ended and where to look, in a few words; what `RunFailed` says."""
+        """How it ended and where to look, in a few words."""
+        return "\n".join([self._headline(), *self._see_it()])
+
+    def _failure(self) -> str:
+        """The same, with the line of the user's code that raised, and how to go on; what `RunFailed` says."""
+        lines = [self._headline(), *self._where(), *self._see_it()]
+        if self.run_folder:
+            lines.append(f"  go on:  run(..., run_folder={shown(self.run_folder)!r}, resume=True)")
+        return "\n".join(lines)
+
+    def _headline(self) -> str:
         state = self._source.look()
         verb = "ended" if state.done or self.status == "crashed" else "is"
-        said = [f"run {self.id[:8]} of {self.pipeline!r} {verb} {self.status}"]
+        said = f"run {self.id[:8]} of {self.pipeline!r} {verb} {self.status}"
         why = self.error or ("" if state.done else self.status_object()["message"])
         if why:
-            said.append(f": {why}")
+            said += f": {why}"
         if state.error_count > 1:
-            said.append(f" (and {state.error_count - 1:,} more errors)")
-        if self.run_folder:
-            said.append(f"\n  see it: runstone show {shown(self.run_folder)}")
-        return "".join(said)
+            first = manifest.decisive(state)
+            types = dict.fromkeys(error.type for error in self._recorded_errors() if first and error.type != first.type)
+            also = f", also {', '.join(list(types)[:_TYPES])}" if types else ""
+            said += f" (and {state.error_count - 1:,} more error{'s' * (state.error_count > 2)}{also})"
+        return said
+
+    def _where(self) -> list[str]:
+        from runstone.folder.why.sentences import where
+
+        first = manifest.decisive(self._source.look())
+        for error in self._recorded_errors() if first is not None else ():
+            if first is not None and (error.block, error.element) == (first.block, first.element):
+                spot = where(error.traceback)
+                return [] if spot is None else [f"  where:  {spot[0]}"]
+        return []
+
+    def _see_it(self) -> list[str]:
+        return [f"  see it: runstone show {typed(self.run_folder)}"] if self.run_folder else []
+
+    def _recorded_errors(self) -> list[ev.ErrorRaised]:
+        """What is known in full; nothing if the folder is gone meanwhile."""
+        try:
+            return self._source.errors()
+        except (OSError, FolderError):
+            return []
 
     def __repr__(self) -> str:
         return f"<run {self.id[:8]} of {self.pipeline!r}: {self.status}>"
@@ -288,20 +321,20 @@ def execute(launched: Launched | Known, *, raise_on_error: bool) -> Run:
     else:
         run = Run(MemorySource(launched.info, recorder, driver.values, functions))
     if raise_on_error and recorder.state.status not in _ENDED_WELL:
-        raise RunFailed(run.explain(), run) from driver.error
+        raise RunFailed(run._failure(), run) from driver.error
     return run
 
 
-def open_run(run: str | os.PathLike[str], *, trust: bool = True) -> Run:
+def open_run(run: str | os.PathLike[str], *, trust: bool | None = None) -> Run:
     """Open the record of a run, in any process.
 
     run: its folder, its id, or the first characters of its id; behind a `/` a block of it may be named, whose record
-    is `.block` then. trust: whether stored values may be unpickled when
-    they are asked for, which runs code from the folder; say False for folders that somebody else made.
+    is `.block` then. trust: whether stored values may be unpickled when they are asked for, which runs code from the
+    folder; left out, they may unless the run was imported. Say False for folders that somebody else made.
     Raises RunNotFound, FolderError.
     """
     found = locate(run)
     try:
         return Run(FolderSource.open(found.folder, trust=trust), found.block)
     except (FileNotFoundError, NotADirectoryError):
-        raise RunNotFound(f"no run in {found.folder}: run.json is not there") from None
+        raise no_run_in(found.folder) from None

@@ -74,6 +74,7 @@ def test_lines_are_shown_with_kind_block_element_and_attempt(place: Path) -> Non
         (["./run", "--grep", "of [12]", "-n", "2"], ["square of 2", "square of 2"]),
         (["./run", "-n", "0"], []),
         (["./run", "--grep", "no such thing"], []),
+        (["./run/load", "--level", "critical"], []),
         (["./run/square", "--block", "square", "--follow", "--grep", "of 0"], ["square of 0"]),
     ],
 )
@@ -159,6 +160,11 @@ def test_wrong_use_is_one_line_that_says_what_to_do(place: Path) -> None:
         (["--grep", "("], "grep='(' is no regular expression"),
         (["--level", "loud"], "Invalid value for '--level'"),
         (["--element", "-1"], "Invalid value for '--element'"),
+        (["--element", "77"], "this run has no element 77; counted from 0 there are 3 in square; see runstone logs"),
+        (["--element", "3", "--follow"], "this run has no element 3; counted from 0 there are 3 in square"),
+        (["--element", "3", "--grep", "square"], "this run has no element 3"),
+        (["--block", "square", "--element", "9"], "block 'square' has no element 9; counted from 0"),
+        (["--block", "load", "--element", "0"], "block 'load' is not mapped, so it has no elements"),
     ]:
         answer = runstone("logs", "./run", *arguments, at=place)
         assert answer.returncode == 2
@@ -175,9 +181,45 @@ def test_a_run_that_is_not_there_or_cannot_be_read_exits_1(tmp_path: Path) -> No
     assert (missing.returncode, broken.returncode) == (1, 1)
 
 
+QUIET = """
+from runstone import Pipeline, block
+
+@block(mapspec="x[i] -> y[i]")
+def talks(x: int) -> int:
+    if x:
+        print("said", x)
+    return x
+
+@block
+def total(y: list) -> int:
+    return sum(y)
+
+quiet = Pipeline("quiet", [talks, total])
+"""
+
+
+def test_where_nothing_was_said_a_line_beside_it_tells_that_and_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "quiet.py").write_text(QUIET)
+    assert runstone("run", "quiet.py", "-p", "x=[0, 1]", "--run-folder", "run", at=tmp_path).returncode == 0
+    for arguments, told in [
+        (["./run", "--element", "0"], "element 0 of this run has printed, logged and warned of nothing"),
+        (["./run/talks", "--element", "0", "--json"], "element 0 of block 'talks' has printed"),
+        (["./run/total"], "block 'total' has printed, logged and warned of nothing; there are logs of talks"),
+        (["./run", "--block", "total", "--follow"], "block 'total' has printed, logged and warned of nothing"),
+    ]:
+        answer = runstone("logs", *arguments, at=tmp_path)
+        assert (answer.returncode, answer.stdout) == (0, "")
+        assert told in complaint(answer)
+        assert complaint(answer).endswith("there are logs of talks")
+
+
 def test_a_run_that_said_nothing_shows_nothing(tmp_path: Path) -> None:
     samples.run_tiny(tmp_path / "run")
-    assert shown(tmp_path, "./run") == shown(tmp_path, "./run", "-n", "5") == shown(tmp_path, "./run", "--follow") == []
+    assert shown(tmp_path, "./run", "-n", "0") == shown(tmp_path, "./run", "--level", "error") == []
+    for options in ([], ["-n", "5"], ["--follow"]):
+        answer = runstone("logs", "./run", *options, at=tmp_path)
+        assert (answer.returncode, answer.stdout) == (0, "")
+        assert complaint(answer) == "runstone: this run has printed, logged and warned of nothing"
 
 
 def test_looking_changes_nothing(place: Path) -> None:

@@ -211,7 +211,10 @@ def test_failed_elements_are_null_and_counted_on_stderr(lab: Path) -> None:
         [False, True, False],
     ]
     assert found[1][2] == {"x": 1, "y": 3, "product": 3}
-    assert complaint(answer) == "runstone: 2 of 12 elements failed and have no value"
+    assert complaint(answer) == (
+        "runstone: 2 of 12 elements failed and have no value, null stands in their place; "
+        "see them: runstone show run/multiply"
+    )
 
 
 def test_an_output_with_several_axes_has_a_row_for_each_element_and_its_place(lab: Path) -> None:
@@ -220,6 +223,11 @@ def test_an_output_with_several_axes_has_a_row_for_each_element_and_its_place(la
     assert rows[6] == ["1", "2", "1", "3", "3"]
     assert rows[9] == ["2", "2", "", "", ""]
     assert len(rows) == 13
+    answer = runstone("output", "run/multiply", "--format", "csv", at=lab)
+    assert complaint(answer) == (
+        "runstone: 2 of 12 elements failed and have no value, their rows are empty; "
+        "see them: runstone show run/multiply"
+    )
     assert as_parquet(lab, "cell")[8] == {"i": 2, "j": 2, "x": None, "y": None, "product": None}
 
 
@@ -460,7 +468,7 @@ def test_a_hundred_thousand_elements_stream_in_bounded_memory(many: Path) -> Non
     assert len(found) == 100_000
     assert found[3] is None
     assert found[99_999] == {"id": 99_999, "name": "number 99999"}
-    assert complaint(answer) == "runstone: 10,000 of 100,000 elements failed and have no value"
+    assert "10,000 of 100,000 elements failed and have no value, null stands in their place" in complaint(answer)
     rows = as_csv(many, "records")
     assert rows[4] == ["", ""]
     assert rows[-1] == ["99999", "number 99999"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runstone.drawing.lettering import cells
+from tests import scripts
 from tests.cli.command import RUNSTONE, complaint, in_terminal, make_lab, runstone
 from tests.terminal import Screen
 
@@ -84,9 +85,111 @@ def test_errors_are_told_with_arguments_and_the_first_with_its_traceback(lab: Pa
     page = runstone("show", "run", at=lab.parent).stdout
     errors = section(page, "Errors: 2")
     assert errors[0] == "multiply[2, 2]  ValueError: [bold]six[/] �[31m2 by 3  attempt 2"
-    assert errors[1:4] == ["xs = 2", "ys = 3", "Traceback (most recent call last):"]
-    assert errors[-2] == "and more"
-    assert errors[-1].startswith("multiply[3, 1]  ValueError")
+    assert errors[1] == "and 1 more like it: [3, 1]"
+    assert errors[2:5] == ["xs = 2", "ys = 3", "Traceback (most recent call last):"]
+    assert errors[-1] == "and more"
+
+
+RARE = """
+from runstone import Pipeline, block
+
+@block(mapspec="xs[i] -> ys[i]", on_error="continue")
+def parse(xs: int) -> int:
+    if xs == WHEN:
+        raise KeyError("rare")
+    if xs % 2:
+        return xs
+    raise ValueError(f"row {xs} is bad" if ALIKE else "bad " + "".join(chr(97 + int(c)) for c in str(xs)))
+
+rare = Pipeline("rare", [parse])
+"""
+
+
+def make_rare(folder: Path, *, alike: bool) -> Path:
+    """A run with 200 errors, one of which is another one."""
+    code = RARE.replace("WHEN", "301").replace("ALIKE", str(alike))
+    (folder / "rare.py").write_text(code, encoding="utf-8")
+    made = runstone("run", "rare.py", "-p", f"xs={list(range(398))}", "--run-folder", "run", at=folder)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_a_rare_error_is_seen_among_hundreds_of_equal_ones(tmp_path: Path) -> None:
+    make_rare(tmp_path, alike=True)
+    for run in ("run", "run/parse"):
+        errors = section(runstone("show", run, at=tmp_path).stdout, "Errors: 200")
+        assert errors[0] == "parse[0]  ValueError: row 0 is bad"
+        assert errors[1] == "and 198 more like it: [2], [4], [6], [8], [10], [12], [14], [16], [18], ..."
+        assert errors[-1] == "parse[301]  KeyError: 'rare'"
+    told = json.loads(runstone("show", "run", "--json", at=tmp_path).stdout)
+    assert [each["element"] for each in told["errors"]] == list(range(0, 40, 2))
+    assert [(group["count"], group["first"]["type"]) for group in told["error_groups"]] == [
+        (199, "ValueError"),
+        (1, "KeyError"),
+    ]
+    assert told["error_groups"][1]["elements"] == [301]
+    assert told["error_groups"][1]["first"]["traceback"].endswith("KeyError: 'rare'\n")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_rare_error_is_seen_among_hundreds_of_different_ones(tmp_path: Path, width: int) -> None:
+    make_rare(tmp_path, alike=False)
+    errors = section(runstone("show", "run", at=tmp_path).stdout, "Errors: 200")
+    told = [line for line in errors if line.startswith("parse[")]
+    assert len(told) == 10
+    assert told[:3] == [
+        "parse[0]  ValueError: bad a",
+        "parse[301]  KeyError: 'rare'",
+        "parse[2]  ValueError: bad c",
+    ]
+    assert errors[-1] == "and 190 with other messages; runstone show run --json tells more of them"
+    written, _ = in_terminal("show", "run", at=tmp_path, width=width)
+    assert not Screen(width).feed(written.partition("Next")[0]).wrapped
+
+
+CALLED = """
+import time
+from runstone import Pipeline, block
+
+@block
+def raises(n: int) -> int:
+    return 1 // n
+
+@block(timeout=0.2)
+def late(n: int) -> int:
+    time.sleep(30)
+
+@block(when=lambda n: 1 // n)
+def unsure(n: int) -> int:
+    return n
+
+raising, timing, deciding = Pipeline("p", [raises]), Pipeline("p", [late]), Pipeline("p", [unsure])
+"""
+
+
+@pytest.mark.parametrize(("name", "offered"), [("raising", True), ("timing", False), ("deciding", False)])
+def test_only_what_would_raise_again_is_offered_to_be_called(tmp_path: Path, name: str, offered: bool) -> None:
+    (tmp_path / "called.py").write_text(CALLED)
+    assert runstone("run", f"called.py:{name}", "-p", "n=0", "--run-folder", "run", at=tmp_path).returncode == 1
+    (block,) = json.loads(runstone("show", "run", "--json", at=tmp_path).stdout)["blocks"]
+    commands = (["show", "run"], ["show", f"run/{block['name']}"], ["why", "run"])
+    for command in commands:
+        page = runstone(*command, at=tmp_path).stdout
+        assert ("reproduce" in page) is offered
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(record | {"imported_from": record["id"]}))
+    for command in commands:
+        assert "reproduce" not in runstone(*command, at=tmp_path).stdout
+
+
+def test_what_cannot_be_called_again_is_not_offered_to_be(tmp_path: Path) -> None:
+    typed = "from runstone import *\n@block\ndef bad(n):\n    return 1 // n\n"
+    typed += "Pipeline('typed', [bad]).run({'n': 0}, run_folder='run')"
+    scripts.python("-c", typed, cwd=tmp_path)
+    for command in (["show", "run"], ["show", "run/bad"], ["why", "run"]):
+        page = runstone(*command, at=tmp_path).stdout
+        assert "ZeroDivisionError" in page
+        assert "reproduce" not in page
 
 
 def test_parameters_artifacts_and_next_steps_are_told(lab: Path) -> None:

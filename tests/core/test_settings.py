@@ -117,6 +117,22 @@ def test_a_misspelt_setting_is_suggested() -> None:
         read(zzz=2)
 
 
+@pytest.mark.parametrize(
+    ("level", "given", "meant"),
+    [
+        (Level.RUN, "run_foldr", "run_folder"),
+        (Level.RUN, "show_progres", "show_progress"),
+        (Level.RUN, "overwite", "overwrite"),
+        (Level.PIPELINE, "descripton", "description"),
+        (Level.BLOCK, "outputs", "output"),
+        (Level.BLOCK, "map_spec", "mapspec"),
+    ],
+)
+def test_a_misspelt_argument_is_suggested_like_a_setting(level: Level, given: str, meant: str) -> None:
+    with pytest.raises(SettingError, match=f"there is no setting '{given}'; did you mean '{meant}'"):
+        read(level, **{given: 1})
+
+
 def test_settings_of_a_block_are_pointed_there() -> None:
     for name in ("when", "missing"):
         for level in (Level.RUN, Level.PIPELINE):

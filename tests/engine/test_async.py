@@ -56,6 +56,23 @@ class Gate:
         return handle
 
 
+def test_the_handle_says_how_its_run_stands() -> None:
+    gate = Gate()
+    handle = gate.start(run_folder="runs/mine")
+    name = f"run {handle.run_id[:8]} of 'gate'"
+    assert repr(handle) == f"<handle of {name}: running, 0% done, in {os.path.join('runs', 'mine')}>"
+    gate.open.set()
+    handle.result()
+    assert repr(handle) == f"<handle of {name}: completed, in {os.path.join('runs', 'mine')}>"
+    made = adding.run({"x": 1}, run_folder="made")
+    again = adding.run_async({"x": 1}, run_folder="made", resume=True)
+    assert repr(again) == f"<handle of run {made.id[:8]} of 'adding': completed, in made>"
+    failed = failing.run_async({"x": 1}, run_folder=None)
+    with pytest.raises(RunFailed):
+        failed.result()
+    assert repr(failed) == f"<handle of run {failed.run_id[:8]} of 'failing': failed, not kept>"
+
+
 def test_it_returns_at_once_with_the_id_and_the_folder() -> None:
     gate = Gate()
     handle = gate.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from runstone.cli.sections import (
     status_line,
     when,
 )
+from runstone.folder.calling_again import can_be_called_again, command_to_call_again
 from runstone.folder.overview import BlockDetail, Overview
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def _next_steps(seen: Overview, block: BlockDetail, run: str) -> list[tuple[str,
     if there and not seen.foreign:
         named = "" if len(block.outputs) == 1 else f" {shlex.quote(there[0])}"
         steps.append((f"runstone output {name}{named}", "its value, as JSON, CSV or Parquet"))
-    if seen.errors and seen.errors[0].traceback and not seen.foreign:
-        chosen = f"next(e for e in runstone.open({json.dumps(run)}).errors if e.block == {json.dumps(block.name)})"
-        call = f"import runstone; {chosen}.reproduce()"
-        steps.append((f"python -c {shlex.quote(call)}", "call again what failed first"))
+    by_others = seen.foreign or seen.imported
+    if seen.errors and not by_others and can_be_called_again(seen.errors[0], block.loader):
+        steps.append((command_to_call_again(run, seen.errors[0]), "call again what failed first"))
     steps.append((f"runstone show {shlex.quote(run[: -len(block.name) - 1])}", "the whole run"))
     return steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -37,7 +38,7 @@ def command(run: str, message: str, wait: float, unproven: bool, as_json: bool) 
     name = found["id"][:8] if found.get("id") else run
     if not found["done"]:
         asked = "" if wait else "was asked to stop; it "
-        click.echo(f"run {name} {asked}is {found['status']}; follow it: runstone watch {run}", err=True)
+        click.echo(f"run {name} {asked}is {found['status']}; follow it: runstone watch {shlex.quote(run)}", err=True)
         sys.exit(2 if wait else 0)
     how = "" if found["status"] == RunStatus.CANCELLED else ", before it could be cancelled"
     click.echo(f"run {name} ended {found['status']}{how}", err=True)

@@ -11,7 +11,7 @@ from runstone.cli.printing import print_json
 from runstone.drawing.lettering import showable
 from runstone.engine import supervise
 from runstone.engine.launch import Known, Launched
-from runstone.folder.resolve import shown
+from runstone.folder.resolve import shown, typed
 from runstone.run import execute
 
 
@@ -31,10 +31,10 @@ def carry_out(launched: Launched | Known, tell: supervise.Tell | None, *, strict
     try:
         run = execute(launched, raise_on_error=False)
     except KeyboardInterrupt:
-        click.echo(f"cancelled; what was recorded is kept: runstone show {folder}", err=True)
+        click.echo(f"cancelled; what was recorded is kept: runstone show {typed(launched.folder or '')}", err=True)
         return 130
     except SystemExit:
-        click.echo(f"cancelled; what was recorded is kept: runstone show {folder}", err=True)
+        click.echo(f"cancelled; what was recorded is kept: runstone show {typed(launched.folder or '')}", err=True)
         raise
     if as_json:
         print_json(run.status_object())

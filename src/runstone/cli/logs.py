@@ -59,7 +59,12 @@ def command(
             lines = newest(look, log_files(look, query), query, count)
         else:
             lines = oldest_first(look, log_files(look, query), query)
-        _print(lines, as_json=as_json, at_once=follow)
+        if not _print(lines, as_json=as_json, at_once=follow) and count != 0:
+            from runstone.cli.main import complain
+            from runstone.cli.nothing_said import nothing_said
+
+            if (note := nothing_said(found.folder, info, query)) is not None:
+                complain(note, 0)
 
 
 def _block(info: RunInfo, named: str | None, asked: str | None) -> str | None:
@@ -78,16 +83,21 @@ def _block(info: RunInfo, named: str | None, asked: str | None) -> str | None:
     return asked
 
 
-def _print(lines: Iterable[LogLine], *, as_json: bool, at_once: bool) -> None:
+def _print(lines: Iterable[LogLine], *, as_json: bool, at_once: bool) -> bool:
+    """Print the lines; returns whether there were any."""
+    printed = False
     try:
         for text in _as_json(lines) if as_json else _as_text(lines):
             sys.stdout.buffer.write(text)
+            printed = True
             if at_once:
                 sys.stdout.buffer.flush()
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # whoever reads has seen enough, as `head` does; what is left in the buffer would be refused once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return printed
 
 
 def _as_json(lines: Iterable[LogLine]) -> Iterator[bytes]:

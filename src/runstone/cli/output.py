@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,8 @@ from runstone.folder.load import Loader
 from runstone.folder.look import Look
 from runstone.folder.pieces import Pieces
 from runstone.folder.read import read_info
-from runstone.folder.resolve import Located, locate
+from runstone.folder.resolve import Located
+from runstone.ledger.locating import locate
 
 FORMATS = ("json", "csv", "parquet")
 
@@ -62,7 +64,8 @@ def command(run: str, name: str | None, form: str | None, file: str | None, trus
             _make_importable(info.outputs[name])
         pieces = Loader(found.folder, trust=trust).pieces(name)
     _write(pieces, form, file)
-    _tell(pieces, trust=trust)
+    block = run if found.block is not None else f"{run}/{info.outputs[name].name}"
+    _tell(pieces, block, form, trust=trust)
 
 
 def _names(info: RunInfo, found: Located) -> list[str]:
@@ -133,15 +136,17 @@ def _text(pieces: Pieces, form: str, *, watched: bool) -> Iterator[bytes]:
         yield harmless(part) if watched else part
 
 
-def _tell(pieces: Pieces, *, trust: bool) -> None:
-    """What the output does not show, on standard error."""
+def _tell(pieces: Pieces, block: str, form: str, *, trust: bool) -> None:
+    """What the output does not show, on standard error. block: that has made it, as the user would name it."""
     found: list[Any] = []
     total = 1
     for length in pieces.shape:
         total *= length
     of = f" of {total:,} elements"
     if pieces.failed:
-        found.append(f"{pieces.failed:,}{of} failed and have no value")
+        instead = "null stands in their place" if form == "json" else "their rows are empty"
+        see = f"see them: runstone show {shlex.quote(block)}"
+        found.append(f"{pieces.failed:,}{of} failed and have no value, {instead}; {see}")
     if pieces.missing:
         found.append(f"{pieces.missing:,}{of} were not recorded, or their values are gone")
     if pieces.unopened and not trust:

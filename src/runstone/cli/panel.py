@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from runstone.cli.sections import (
 from runstone.core.previews import in_words
 from runstone.core.tones import Tone
 from runstone.drawing.lettering import shortened_to_cells, showable
+from runstone.folder.calling_again import can_be_called_again, command_to_call_nth_again
 from runstone.folder.overview import Overview
 
 if TYPE_CHECKING:
@@ -150,9 +150,12 @@ def _next_steps(seen: Overview, run: str) -> list[tuple[str, str]]:
     if (output := _result(seen)) is not None:
         steps.append((f"runstone output {name} {shlex.quote(output)}", "its value, as JSON, CSV or Parquet"))
     steps.append((f"runstone graph {name} -o {shlex.quote(seen.status['pipeline']['name'] + '.svg')}", "a picture"))
-    if seen.errors and seen.errors[0].traceback:
-        call = f"import runstone; runstone.open({json.dumps(run)}).errors[0].reproduce()"
-        steps.append((f"python -c {shlex.quote(call)}", "call again what failed first"))
+    loaders = {block.name: None if seen.imported else block.loader for block in seen.blocks}
+    for number, error in enumerate(seen.errors):
+        if can_be_called_again(error, loaders.get(str(error.block))):
+            which = "first" if number == 0 else f"at {error.place}"
+            steps.append((command_to_call_nth_again(run, number), f"call again what failed {which}"))
+            break
     return steps
 
 

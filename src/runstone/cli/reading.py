@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runstone.errors import FolderError, FormatTooNew, RunNotFound
-from runstone.folder.resolve import Located, locate, resolve
+from runstone.errors import FolderError, FormatTooNew
+from runstone.folder.resolve import Located, no_run_in
+from runstone.ledger.locating import locate, resolve
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def _explained(folder: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise RunNotFound(f"no run in {folder}: run.json is not there") from None
+        raise no_run_in(folder) from None
     except FormatTooNew:
         raise
     except FolderError as error:

@@ -29,13 +29,16 @@ def command(own_process: bool, run: str, take_over: bool, strict: bool, as_json:
     from runstone.cli.reading import reading
     from runstone.engine import supervise
     from runstone.engine.launch import launch
+    from runstone.engine.resuming import refuse_imported
     from runstone.folder.read import read_run
-    from runstone.folder.resolve import shown
+    from runstone.folder.resolve import typed
     from runstone.run import open_run
 
     with reading(run) as folder:
         info = read_run(folder).info
-    by_hand = f"use: runstone run FILE.py --run-folder {shown(folder)} --resume"
+        # before the code that it names is imported
+        refuse_imported(info)
+    by_hand = f"use: runstone run FILE.py --run-folder {typed(folder)} --resume"
     if info.pipeline.loader is None:
         raise click.UsageError(
             f"run {info.id[:8]} does not say where its pipeline {info.pipeline.name!r} is found; {by_hand}"

@@ -7,6 +7,9 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runstone.engine.launch import Known, Launched
+from runstone.engine.own_frames import OwnFramesHidden
+from runstone.errors import RunFailed
+from runstone.folder.resolve import shown
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,6 +29,17 @@ class RunHandle(Generic[T]):
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._execute, name=f"runstone-{self.run_id[:8]}", daemon=False)
+
+    def __repr__(self) -> str:
+        launched, progress = self._launched, self.progress
+        stands = launched.status
+        if self._error is not None and not isinstance(self._error, RunFailed):
+            # it could not be recorded any more, or an interrupt has ended it
+            stands += f", stopped by {type(self._error).__name__}"
+        elif progress is not None and progress < 1 and not self.done:
+            stands += f", {100 * progress:.0f}% done"
+        where = "not kept" if launched.folder is None else f"in {shown(launched.folder)}"
+        return f"<handle of run {self.run_id[:8]} of {launched.info.pipeline.name!r}: {stands}, {where}>"
 
     @property
     def run_id(self) -> str:
@@ -56,14 +70,18 @@ class RunHandle(Generic[T]):
 
         Raises what `Pipeline.run` raises, and TimeoutError after `timeout` seconds. Ctrl-C meanwhile cancels the run.
         """
-        try:
-            ended = self._ended.wait(timeout)
-        except KeyboardInterrupt:
-            # Ctrl-C reaches only the main thread, and the program would not end before the run does
-            self.cancel()
-            raise
-        if not ended:
-            raise TimeoutError(f"run {self.run_id[:8]} has not ended after {timeout} seconds")
+        with OwnFramesHidden(self.run_id, self.run_folder):
+            try:
+                ended = self._ended.wait(timeout)
+            except KeyboardInterrupt:
+                # Ctrl-C reaches only the main thread, and the program would not end before the run does
+                self.cancel()
+                raise
+            if not ended:
+                raise TimeoutError(f"run {self.run_id[:8]} has not ended after {timeout} seconds")
+            return self._outcome()
+
+    def _outcome(self) -> T:
         if self._error is not None:
             raise self._error
         assert self._run is not None
@@ -77,16 +95,17 @@ class RunHandle(Generic[T]):
 
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            if self._ended.is_set():
-                return self.result()
-            self._waiting.append((loop, future))
-        try:
-            await future
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-        return self.result()
+        with OwnFramesHidden(self.run_id, self.run_folder):
+            with self._lock:
+                if self._ended.is_set():
+                    return self._outcome()
+                self._waiting.append((loop, future))
+            try:
+                await future
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+            return self._outcome()
 
     def start(self) -> RunHandle[T]:
         """Begin."""

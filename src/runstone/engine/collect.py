@@ -16,7 +16,7 @@ from runstone.core.calls import CallPlan
 from runstone.core.failed import Failed
 from runstone.core.ranges import Range, to_ranges
 from runstone.core.reasons import Reason
-from runstone.engine.errors import raised
+from runstone.engine.errors import raised, unstorable
 from runstone.engine.record import ElementNotStorable, Elements
 from runstone.engine.work import Work
 from runstone.errors import NotStorable
@@ -188,8 +188,9 @@ class Collector:
     def _refuse(self, start: int, refusal: ElementNotStorable) -> None:
         for position, why in sorted(refusal.refused.items()):
             number = self.numbers[start + position]
-            self.cells[start + position] = self._failed(number, why, 1, Reason.OUTPUT_NOT_STORABLE)
-            self.refused = self.refused or why
+            told = unstorable(self.work, self.cells[start + position], why)
+            self.cells[start + position] = self._failed(number, told, 1, Reason.OUTPUT_NOT_STORABLE)
+            self.refused = self.refused or told
             # in place: the computing thread may be appending
             insort(self.bad, start + position)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,9 +14,10 @@ from runstone.core.reasons import Reason
 from runstone.core.statuses import BlockStatus
 from runstone.engine import failures
 from runstone.engine.work import BlockEnd, Work
-from runstone.errors import InputError
+from runstone.errors import InputError, NotStorable
 from runstone.folder.journal import EventTooLong
-from runstone.folder.preview import preview
+from runstone.folder.preview import preview, type_name
+from runstone.folder.values import find_unstorable
 
 PARAMS_LIMIT = 16_000
 """Bytes of JSON for the arguments of a failed call, which must fit a line of the journal together with the error."""
@@ -36,7 +38,9 @@ def raised(
     reason: Reason = Reason.EXCEPTION,
 ) -> failures.Failure:
     """Record an exception with the arguments it was raised for."""
-    found = failures.describe(error)
+    # what Runstone itself finds wrong with a result was raised nowhere in the user's code
+    ours = reason is Reason.OUTPUT_NOT_STORABLE or isinstance(error, InvalidOutput)
+    found = failures.describe(error, traceback=not ours)
     fields: dict[str, Any] = {
         "block": work.block.name,
         "element": element,
@@ -89,6 +93,23 @@ def ended_by(work: Work, error: BaseException, reason: Reason, plan: CallPlan | 
     """Record an error that ends a block as a whole, and how it ends."""
     found = raised(work, plan, error, None, 1, final=True, reason=reason)
     return BlockEnd(status=BlockStatus.FAILED, reason=reason, message=found.short, error=error)
+
+
+def unstorable(work: Work, result: Any, refusal: NotStorable) -> NotStorable:
+    """What to tell the user about a result that no format can keep: which block made it, what it is, what to do."""
+    outputs, refused, where = work.block.outputs, result, ""
+    if len(outputs) > 1:
+        for name, value in zip(outputs, result, strict=True):
+            if find_unstorable([value]):
+                refused, where = value, f" as {name!r}"
+                break
+    returned = f"block {work.block.name!r} returned a {type_name(refused)}{where}"
+    if refusal.path:
+        return NotStorable(f"{returned}, but {refusal.problem}; return it without that", refusal.path)
+    # of the type, for a value may answer for itself, or raise
+    if issubclass(type(refused), Iterator) and not issubclass(type(refused), io.IOBase):
+        return NotStorable(f"{returned}, which cannot be stored; return list(...) of it")
+    return NotStorable(f"{returned}, but {refusal.problem}; return what can be stored, such as the data it was made of")
 
 
 def check_several(block: str, outputs: Sequence[str], result: Any) -> None:

@@ -14,7 +14,7 @@ from runstone.engine import context, mapped
 from runstone.engine.board import Board
 from runstone.engine.collect import Collector
 from runstone.engine.compute import compute_and_record
-from runstone.engine.errors import check_several, ended_by, raised
+from runstone.engine.errors import check_several, ended_by, raised, unstorable
 from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import NotStorable
@@ -186,7 +186,7 @@ def store(work: Work, result: Any) -> BlockEnd:
     try:
         stored = work.recorder.values(work.block.name, values)
     except NotStorable as error:
-        return ended_by(work, error, Reason.OUTPUT_NOT_STORABLE)
+        return ended_by(work, unstorable(work, result, error), Reason.OUTPUT_NOT_STORABLE)
     for name, value in values.items():
         work.values.put(name, value)
     return BlockEnd(status=BlockStatus.COMPLETED, values=stored)

@@ -44,9 +44,15 @@ def make_folder(path: str, *, parents: bool = False, new: bool = False) -> None:
         if new or not os.path.isdir(path):
             raise
     except FileNotFoundError as error:
+        parent = os.path.dirname(path)
+        if os.path.isdir(parent):
+            # as /proc answers
+            raise StorageError(
+                f"cannot write {path}: the system lets nothing be made in {parent}; choose another run_folder"
+            ) from error
         if not parents:
             raise refused(error, path) from error
-        make_folder(os.path.dirname(path), parents=True)
+        make_folder(parent, parents=True)
         make_folder(path, new=new)
     except OSError as error:
         raise refused(error, path) from error

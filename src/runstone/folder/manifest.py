@@ -9,7 +9,7 @@ import msgspec
 
 from runstone.core.block_status import acting_block_status
 from runstone.core.records import RunInfo
-from runstone.core.run_state import RunState
+from runstone.core.run_state import ErrorSummary, RunState
 from runstone.core.statuses import RunStatus
 from runstone.errors import FolderError
 from runstone.folder import disk, layout
@@ -49,14 +49,19 @@ def build(info: RunInfo, state: RunState, status: str) -> dict[str, Any]:
 
 def first_error(state: RunState) -> str | None:
     """What went wrong first, in one line; None if nothing did."""
-    bad = ("failed", "crashed", "timed_out")
-    ended_by = {name for name, block in state.blocks.items() if block.status.value in bad}
-    # what ended a block comes before what was tolerated
-    for error in sorted(state.errors, key=lambda error: error.block not in ended_by):
+    error = decisive(state)
+    if error is not None:
         said = _on_one_line(error.message)
         return f"{error.place}: {error.type}: {said}" if said else f"{error.place}: {error.type}"
     ended_badly = state.done and state.status.value not in ("completed", "degraded")
     return _on_one_line(state.message) or None if ended_badly else None
+
+
+def decisive(state: RunState) -> ErrorSummary | None:
+    """The first error that ended a block, or if all were tolerated the first of those; None if there is none."""
+    bad = ("failed", "crashed", "timed_out")
+    ended_by = {name for name, block in state.blocks.items() if block.status.value in bad}
+    return min(state.errors, key=lambda error: error.block not in ended_by, default=None)
 
 
 def _on_one_line(text: str) -> str:

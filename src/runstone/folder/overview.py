@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from runstone.core.run_state import BlockState, ErrorSummary
 from runstone.core.status import block_statuses
 from runstone.errors import ForeignFolder
 from runstone.folder import clock, layout
+from runstone.folder.error_detail import ErrorDetail, ErrorGroup, ErrorGroups, error_detail
 from runstone.folder.foreign import door
 from runstone.folder.load import Loader
 from runstone.folder.look import Look
@@ -78,29 +78,6 @@ class BlockDetail(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in BLOCK_DONE
 
 
-class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One error that ended a block or an element. params: previews of its arguments."""
-
-    block: str | None
-    element: int | None
-    index: list[int] | None
-    attempt: int
-    type: str
-    message: str
-    reason: str | None
-    occurred_at: str
-    traceback: str = ""
-    params: dict[str, Any] = {}
-
-    @property
-    def place(self) -> str:
-        """Where it happened, as `block` or `block[index]`."""
-        if self.element is None:
-            return str(self.block)
-        index = [self.element] if self.index is None else self.index
-        return f"{self.block}[{', '.join(map(str, index))}]"
-
-
 class ArtifactDetail(msgspec.Struct, frozen=True, kw_only=True):
     """One file that the run saved on purpose; path is below the run folder. present: it is still there."""
 
@@ -128,8 +105,9 @@ class ParamDetail(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """status: the status object. seconds: from its start to its end, or to the last sign of it; None before that.
 
-    errors, artifacts: the first of `error_count` and `artifact_count`. foreign: another program made the run, so
-    nothing of it can be loaded here.
+    errors, artifacts: the first of `error_count` and `artifact_count`. error_groups: all errors that were recorded,
+    equal ones as one. foreign: another program made the run, so nothing of it can be loaded here. imported: it came out
+    of an archive, so nothing of it is loaded unless somebody vouches for it.
     """
 
     status: dict[str, Any]
@@ -140,9 +118,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     params: list[ParamDetail]
     errors: list[ErrorDetail]
     error_count: int
+    error_groups: list[ErrorGroup]
     artifacts: list[ArtifactDetail]
     artifact_count: int
     foreign: bool = False
+    imported: bool = False
 
 
 def overview(path: str, block: str | None = None) -> Overview:
@@ -158,7 +138,7 @@ def overview(path: str, block: str | None = None) -> Overview:
     state, info = reading.state, reading.info
     status = observe(reading, path, block)
     words = block_statuses(info, state, observation(reading, path), status["outputs"])
-    errors, artifacts = _from_events(path, reading, block)
+    errors, groups, artifacts = _from_events(path, reading, block)
     told = state.error_count if block is None else min(state.error_count, state.blocks[block].failed)
     return Overview(
         status=status,
@@ -176,6 +156,8 @@ def overview(path: str, block: str | None = None) -> Overview:
         ],
         errors=errors,
         error_count=max(told, len(errors)),
+        error_groups=groups,
+        imported=info.imported_from is not None,
         artifacts=artifacts,
         artifact_count=max(state.artifact_count if block is None else 0, len(artifacts)),
     )
@@ -230,25 +212,32 @@ def _block(block: BlockInfo, state: BlockState, word: str, reading: Reading, sta
     )
 
 
-def _from_events(path: str, reading: Reading, block: str | None) -> tuple[list[ErrorDetail], list[ArtifactDetail]]:
-    """The first errors and artifacts, of one block if it is named, from the journal.
+def _from_events(
+    path: str, reading: Reading, block: str | None
+) -> tuple[list[ErrorDetail], list[ErrorGroup], list[ArtifactDetail]]:
+    """The first errors, all of them in groups, and the first artifacts, of one block if it is named, from the journal.
 
     Without a journal they are as much of the errors as the checkpoint tells.
     """
     errors: list[ErrorDetail] = []
+    groups = ErrorGroups()
     artifacts: list[ArtifactDetail] = []
-    wanted = min(ERRORS, reading.state.error_count), min(ARTIFACTS, reading.state.artifact_count)
+    left, wanted = reading.state.error_count, min(ARTIFACTS, reading.state.artifact_count)
     for event in Loader(path, trust=False).events():
-        if len(errors) >= wanted[0] and len(artifacts) >= wanted[1]:
+        if left <= 0 and len(artifacts) >= wanted:
             break
-        if isinstance(event, ErrorRaised) and event.final and len(errors) < ERRORS and block in (None, event.block):
-            errors.append(error_detail(event))
+        if isinstance(event, ErrorRaised) and event.final:
+            left -= 1
+            if block in (None, event.block):
+                error = error_detail(event)
+                groups.add(error)
+                errors += [error] if len(errors) < ERRORS else []
         elif isinstance(event, ArtifactSaved) and len(artifacts) < ARTIFACTS and block in (None, event.block):
             artifacts.append(_artifact(event, path))
     if not errors:
-        told = (error for error in reading.state.errors if block in (None, error.block))
-        errors = [_summary(error, reading) for error in islice(told, ERRORS)]
-    return errors, artifacts
+        told = [_summary(error, reading) for error in reading.state.errors if block in (None, error.block)]
+        errors, groups = told[:ERRORS], ErrorGroups(told)
+    return errors, groups.groups(), artifacts
 
 
 def _summary(error: ErrorSummary, reading: Reading) -> ErrorDetail:
@@ -262,22 +251,6 @@ def _summary(error: ErrorSummary, reading: Reading) -> ErrorDetail:
         message=error.message,
         reason=None if error.reason is None else error.reason.value,
         occurred_at=error.at,
-    )
-
-
-def error_detail(event: ErrorRaised) -> ErrorDetail:
-    """An error in full."""
-    return ErrorDetail(
-        block=event.block,
-        element=event.element,
-        index=event.index,
-        attempt=event.attempt,
-        type=event.type,
-        message=event.message,
-        reason=event.reason.value,
-        occurred_at=event.at,
-        traceback=event.traceback,
-        params=event.params,
     )
 
 

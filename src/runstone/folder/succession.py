@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 
 import msgspec
@@ -120,5 +121,5 @@ def _held(folder: str, reading: Reading) -> FolderError:
         return FolderError(f"the run in {folder} is held by {who}, which is alive; wait for its end, or cancel it")
     return FolderError(
         f"the run in {folder} is held by {who}, last sign of life {seen}, and cannot be proven dead from here; if you "
-        f"know that it is, say so: runstone resume {folder} --take-over"
+        f"know that it is, say so: runstone resume {shlex.quote(folder)} --take-over"
     )

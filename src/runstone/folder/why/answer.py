@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from runstone.core.statuses import Liveness
 from runstone.errors import ForeignFolder, SettingError
+from runstone.folder.calling_again import can_be_called_again, command_to_call_again
+from runstone.folder.error_detail import ErrorDetail, error_detail
 from runstone.folder.observe import printable
-from runstone.folder.overview import ErrorDetail, error_detail
 from runstone.folder.resolve import shown
 from runstone.folder.why import foreign, of_block, of_element, of_run, roots, stops
 from runstone.folder.why.evidence import Evidence
@@ -18,8 +18,6 @@ from runstone.folder.why.explanation import Command, Explanation, Fact, Step, St
 from runstone.folder.why.reuse import reuse_of, reuse_sentence
 
 _NAMED = 10
-# what ended a process would end the one that asks as well, and what took too long would again
-_REPEATABLE = ("exception", "invalid_output", "output_not_storable")
 _WELL = ("completed", "reused", "condition_failed")
 _BAD = ("failed", "timed_out", "crashed", "degraded", "upstream_failed")
 
@@ -155,14 +153,11 @@ def _commands(found: Evidence, word: str, error: ErrorDetail | None) -> list[Com
     run = printable(shown(found.path))
     status = found.status
     steps: list[Command] = []
-    if error is not None and error.traceback and error.block is not None and error.reason in _REPEATABLE:
-        chosen = f"e.block == {json.dumps(error.block)}"
-        if error.element is not None:
-            chosen += f" and e.element == {error.element}"
-        call = f"import runstone; next(e for e in runstone.open({json.dumps(run)}).errors if {chosen}).reproduce()"
-        steps.append(
-            Command(command=f"python -c {shlex.quote(call)}", purpose="call it again, with the same arguments")
-        )
+    known = None if error is None else found.blocks.get(error.block or "")
+    own = found.info.imported_from is None
+    if error is not None and known is not None and own and can_be_called_again(error, known.loader):
+        again = command_to_call_again(run, error)
+        steps.append(Command(command=again, purpose="call it again, with the same arguments"))
     if error is not None and error.block is not None:
         log = f"runstone logs {shlex.quote(f'{run}/{error.block}')}"
         only = "" if error.element is None else f" --element {error.element}"

@@ -6,7 +6,7 @@ import msgspec
 
 from runstone.core.causes import Why
 from runstone.core.receipts import Receipt
-from runstone.folder.overview import ErrorDetail
+from runstone.folder.error_detail import ErrorDetail
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from runstone.core.ranges import within
 from runstone.core.shapes import unravel
 from runstone.core.statuses import Liveness
 from runstone.errors import SettingError
+from runstone.folder.error_detail import ErrorDetail, error_detail
 from runstone.folder.look import Look
-from runstone.folder.overview import ErrorDetail, error_detail
 from runstone.folder.why import roots
 from runstone.folder.why.chunks import outcome_of
 from runstone.folder.why.evidence import Evidence

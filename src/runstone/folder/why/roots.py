@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runstone.core.failed import Failed
 from runstone.core.statuses import BlockStatus
-from runstone.folder.overview import ErrorDetail, error_detail
+from runstone.folder.error_detail import ErrorDetail, error_detail
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Step
 from runstone.folder.why.sentences import counted, place, raised, tries

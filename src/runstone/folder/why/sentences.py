@@ -14,7 +14,7 @@ from runstone.core.previews import in_words
 from runstone.core.run_state import BlockState
 from runstone.drawing.lettering import shortened_to_cells
 from runstone.folder import clock
-from runstone.folder.overview import ErrorDetail
+from runstone.folder.error_detail import ErrorDetail
 from runstone.folder.resolve import shown
 
 _ID = 8

@@ -8,10 +8,11 @@ from typing import Any
 from runstone.core.records import StartedBy
 from runstone.errors import FolderError
 from runstone.folder import clock
+from runstone.folder.error_detail import ErrorDetail, ErrorGroups
 from runstone.folder.foreign.pipefunc.answer import index_of, status_object
 from runstone.folder.foreign.pipefunc.blocks import Block
 from runstone.folder.foreign.pipefunc.findings import Findings, look_at
-from runstone.folder.overview import ERRORS, BlockDetail, ErrorDetail, OutputDetail, Overview
+from runstone.folder.overview import ERRORS, BlockDetail, OutputDetail, Overview
 
 
 def overview(path: str, block: str | None = None) -> Overview:
@@ -51,6 +52,7 @@ def overview(path: str, block: str | None = None) -> Overview:
         params=[],
         errors=errors[:ERRORS],
         error_count=sum(each.state.failed for each in wanted),
+        error_groups=ErrorGroups(errors).groups(),
         artifacts=[],
         artifact_count=0,
         foreign=True,
