@@ -327,3 +327,27 @@ def test_a_process_that_ends_right_after_its_run_has_told_it(home: Path) -> None
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert statuses() == ["completed"]
+
+
+def test_the_end_that_somebody_else_writes_for_a_dead_driver_is_told_too(home: Path) -> None:
+    script = home / "job.py"
+    script.write_text(
+        "import time\nfrom runstone import Pipeline, block\n"
+        "@block\ndef wait() -> int:\n    time.sleep(60)\n    return 1\n"
+        "Pipeline('waiting', [wait]).run({}, run_folder='runs/it', show_progress=False)\n"
+    )
+    child = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 20
+    while (
+        not os.path.exists("runs/it/run.json") or not os.path.exists(".runstone/ledger.db") or statuses() != ["running"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    assert statuses() == ["running"]
+    told = subprocess.run(
+        [sys.executable, "-m", "runstone", "cancel", "runs/it"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert statuses() == ["cancelled"]

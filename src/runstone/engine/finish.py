@@ -9,6 +9,7 @@ from runstone.core.moves import BLOCK_DONE
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt, shortened
 from runstone.core.statuses import BlockStatus, RunStatus
+from runstone.engine import ledgered
 from runstone.folder import manifest
 from runstone.folder.takeover import take_over
 
@@ -42,3 +43,4 @@ def write_end(
     finally:
         writer.close()
     manifest.save(writer.folder, writer.info, writer.state)
+    ledgered.tell(writer.folder, writer.info.id)

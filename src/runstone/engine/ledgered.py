@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runstone.engine import streams
-from runstone.errors import SettingError
+from runstone.errors import FolderError, LedgerError, SettingError
 from runstone.ledger import place
 
 if TYPE_CHECKING:
     from runstone.folder.writer import RunWriter
     from runstone.ledger.attach import Attachment
     from runstone.ledger.projector import Projector
+
+_PATIENCE = 1.0
 
 
 class Ledgered:
@@ -40,6 +42,28 @@ class Ledgered:
     def __exit__(self, *_: object) -> None:
         if self._projector is not None and self._member is not None:
             self._projector.leave(self._member)
+
+
+def tell(folder: str, run_id: str) -> None:
+    """Bring a run into the ledger that somebody else has recorded; if that cannot be done now, leave a note."""
+    try:
+        found = place.find()
+    except SettingError as error:
+        complain(str(error))
+        return
+    if found is None:
+        return
+    from runstone.ledger import behind, of_folder, opening
+
+    try:
+        store = opening.open_ledger(found, patience=_PATIENCE)
+        try:
+            of_folder.project(store, folder, run_id)
+        finally:
+            store.close()
+    except (LedgerError, FolderError, OSError) as error:
+        behind.remember(found, run_id, folder)
+        complain(str(error))
 
 
 def complain(reason: str) -> None:
