@@ -1,0 +1,67 @@
+"""`--workspace`: every command is about the runs of one workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from runstone.cli.main import _ABOUT_NO_RUN, COMMANDS, Commands
+from tests import scripts
+
+JOB = """
+from runstone import Pipeline, block
+
+@block
+def one(n: int = 1) -> int:
+    return n
+
+job = Pipeline("job", [one])
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "job.py").write_text(JOB)
+    for name in ("acme", "beta"):
+        done = scripts.runstone("run", "job.py", "--workspace", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def listed(home: Path, *arguments: str, **environment: str) -> list[str]:
+    told = scripts.runstone("list-runs", *arguments, cwd=home, **environment).stdout
+    return [run["workspace"] for run in json.loads(told)["runs"]]
+
+
+def test_runs_of_a_workspace_are_kept_and_found_apart(home: Path) -> None:
+    assert sorted(path.parent.name for path in (home / ".runstone/workspaces").glob("*/runs")) == ["acme", "beta"]
+    assert (listed(home), listed(home, "--workspace", "acme")) == ([], ["acme"])
+    (name,) = (path.name for path in (home / ".runstone/workspaces/acme/runs").iterdir())
+    assert scripts.runstone("status", name, "--workspace", "acme", cwd=home).returncode == 0
+    assert scripts.runstone("status", name, "--workspace", "beta", cwd=home).returncode == 1
+    assert scripts.runstone("status", name, cwd=home).returncode == 1
+
+
+def test_the_environment_names_it_as_well(home: Path) -> None:
+    named = {"RUNSTONE_WORKSPACE": "beta"}
+    assert (listed(home, **named), listed(home, "--workspace", "acme", **named)) == (["beta"], ["acme"])
+
+
+def test_a_name_that_cannot_be_one_is_told(home: Path) -> None:
+    done = scripts.runstone("list-runs", "--workspace", "../beta", cwd=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--workspace': use letters, digits, - and _, at most 100" in done.stderr
+    done = scripts.runstone("run", "job.py", cwd=home, RUNSTONE_WORKSPACE="a b")
+    assert done.returncode == 2
+    assert "RUNSTONE_WORKSPACE='a b': use letters" in done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in _ABOUT_NO_RUN])
+def test_every_command_about_runs_has_it(name: str) -> None:
+    command = Commands().get_command(click.Context(click.Command("runstone")), name)
+    assert command is not None
+    options = [option for each in [command, *getattr(command, "commands", {}).values()] for option in each.params]
+    assert any("--workspace" in option.opts for option in options)
