@@ -466,3 +466,31 @@ def test_bars_are_not_recorded_and_lines_above_them_are(tmp_path: Path) -> None:
     assert shown[6].startswith("p ")
     found = scripts.runstone("logs", "./run", cwd=tmp_path).stdout.splitlines()
     assert [line.split("]  ")[1] for line in found] == [line.removeprefix("WARNING:root:") for line in shown[:6]]
+
+
+def test_threads_that_print_while_runs_begin_and_end_do_not_kill_the_process(tmp_path: Path) -> None:
+    code = """
+        import threading
+        from runstone import Pipeline, block
+
+        @block
+        def one() -> int:
+            return 1
+
+        over = threading.Event()
+
+        def talk():
+            while not over.is_set():
+                print("x", "y", "z")
+
+        threads = [threading.Thread(target=talk) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(80):
+            Pipeline("p", [one]).run({}, run_folder=f"runs/{number}", show_progress=False)
+        over.set()
+        for thread in threads:
+            thread.join()
+    """
+    done = scripts.python(str(scripts.write(tmp_path / "script.py", code)), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

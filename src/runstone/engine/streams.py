@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,22 +16,29 @@ NAMES = ("stdout", "stderr")
 _lock = threading.RLock()
 _tees: dict[str, Tee] = {}
 
+# Until Python 3.14, print() goes on with the stream that it found in sys, also when another thread has taken it away
+# from there since; if nobody else holds it then, the process dies. So those that stood there are kept, and used again.
+_made: deque[Tee] = deque(maxlen=100)
+_displaced: deque[Any] = deque(maxlen=100)
+
 
 class Tee:
     """Writes through to a stream of the program, and tells `heard` the name of the stream and what was written."""
 
-    def __init__(self, stream: Any, name: str, heard: Callable[[str, str], None]) -> None:
+    def __init__(self, stream: Any, name: str) -> None:
         self.stream = stream
-        self._name = name
-        self.heard: Callable[[str, str], None] | None = heard
+        self.name = name
+        self.heard: Callable[[str, str], None] | None = None
 
     def write(self, text: str) -> Any:
         # What the program sees of its stream, errors included, is what it would see without us.
         try:
             return self.stream.write(text)
         finally:
-            if self.heard is not None and isinstance(text, str):
-                self.heard(self._name, text)
+            # looked at once: another thread may take it away
+            heard = self.heard
+            if heard is not None and isinstance(text, str):
+                heard(self.name, text)
 
     def writelines(self, texts: Iterable[str]) -> None:
         for text in texts:
@@ -39,7 +47,7 @@ class Tee:
     @property
     def buffer(self) -> Any:
         """The stream of bytes below, heard as well. Raises AttributeError if there is none."""
-        return BinaryTee(self.stream.buffer, self, self._name)
+        return BinaryTee(self.stream.buffer, self, self.name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -57,8 +65,9 @@ class BinaryTee:
         try:
             return self.stream.write(data)
         finally:
-            if self._tee.heard is not None and isinstance(data, bytes | bytearray | memoryview):
-                self._tee.heard(self._name, bytes(data).decode(errors="backslashreplace"))
+            heard = self._tee.heard
+            if heard is not None and isinstance(data, bytes | bytearray | memoryview):
+                heard(self._name, bytes(data).decode(errors="backslashreplace"))
 
     def writelines(self, pieces: Iterable[Any]) -> None:
         for piece in pieces:
@@ -74,8 +83,17 @@ def install(heard: Callable[[str, str], None]) -> None:
         for name in NAMES:
             stream = getattr(sys, name)
             if stream is not None and not isinstance(stream, Tee):
-                _tees[name] = Tee(stream, name, heard)
+                _tees[name] = _tee(stream, name)
+                _tees[name].heard = heard
                 setattr(sys, name, _tees[name])
+
+
+def _tee(stream: Any, name: str) -> Tee:
+    for known in _made:
+        if known.stream is stream and known.name == name:
+            return known
+    _made.append(Tee(stream, name))
+    return _made[-1]
 
 
 def remove() -> None:
@@ -104,6 +122,7 @@ def put_beneath(name: str, stream: Any) -> None:
         if isinstance(tee, Tee):
             tee.stream = stream
         else:
+            _displaced.append(tee)
             setattr(sys, name, stream)
 
 
