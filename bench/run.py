@@ -20,18 +20,13 @@ from pathlib import Path
 
 from measure import ROOT, SCRATCH, Times, footprint, fresh, interleaved, process, script, show
 from pipelines import chain, fan, fan_with_failures, mortal, peer_chain, peer_fan
+from projection import bench_projection
+from rows import Row
 
 ELEMENTS = 100_000
 PEER_ELEMENTS = 10_000
 LOAD = os.getloadavg()[0]
 RESULTS = ROOT / "bench" / "RESULTS.md"
-
-
-class Row:
-    """One line of the table: what was measured, ours, the peer's, and the budget."""
-
-    def __init__(self, what: str, ours: str, peer: str, budget: str, met: bool | None, note: str = "") -> None:
-        self.cells = (what, ours, peer, budget, {True: "met", False: "**missed**", None: ""}[met], note)
 
 
 def per(times: Times, count: int) -> float:
@@ -450,6 +445,7 @@ BENCHES: dict[str, Callable[[], list[Row]]] = {
     "watch": bench_watch,
     "status": bench_status,
     "list": bench_list,
+    "projection": bench_projection,
     "import": bench_import,
     "memory": bench_memory,
 }
@@ -457,6 +453,8 @@ BENCHES: dict[str, Callable[[], list[Row]]] = {
 
 def main(names: list[str]) -> None:
     SCRATCH.mkdir(parents=True)
+    # where a user has it, but not among his runs
+    os.environ["RUNSTONE_LEDGER"] = str(SCRATCH / "ledger.db")
     rows = [row for name in names or BENCHES for row in BENCHES[name]()]
     lines = ["| what | Runstone | pipefunc | budget | | note |", "|---|---|---|---|---|---|"]
     lines += ["| " + " | ".join(row.cells) + " |" for row in rows]
