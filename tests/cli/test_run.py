@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,45 @@ def test_a_script_next_to_its_modules_finds_them_from_anywhere(tmp_path: Path) -
     done = scripts.runstone("run", "place/main.py", "--run-folder", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert output(tmp_path / "run", "answer") == 42
+
+
+FAILS = """
+from runstone import Pipeline, block
+
+@block
+def divide(n: int) -> int:
+    return 1 // n
+
+divides = Pipeline("divides", [divide])
+"""
+
+
+@pytest.mark.parametrize("folder", ["my run", "it's", "$(touch made)", "a;b"])
+def test_a_folder_is_quoted_in_commands_to_type(tmp_path: Path, folder: str) -> None:
+    scripts.write(tmp_path / "divides.py", FAILS)
+    done = scripts.runstone("run", "divides.py", "-p", "n=0", "--run-folder", folder, cwd=tmp_path)
+    command = done.stderr.splitlines()[-1].partition("see it: ")[2]
+    assert shlex.split(command) == ["runstone", "show", folder]
+    shown = scripts.call("sh", "-c", command.replace("runstone", scripts.RUNSTONE, 1), cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "ZeroDivisionError" in shown.stdout
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system in which nothing can be made")
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc/x/y"])
+def test_a_place_in_which_nothing_can_be_made_is_named(tmp_path: Path, folder: str) -> None:
+    scripts.write(tmp_path / "divides.py", FAILS)
+    done = scripts.runstone("run", "divides.py", "-p", "n=1", "--run-folder", folder, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "runstone: cannot write /proc/x: the system lets nothing be made in /proc; choose another run_folder\n"
+    )
+
+
+def test_a_parameter_without_its_option_is_told_how_it_is_written(tmp_path: Path) -> None:
+    scripts.write(tmp_path / "job.py", "from runstone import Pipeline\njob = Pipeline('job', [])\n")
+    for stray, said in (("count=5", "write -p count=5; see"), ("hello", "unexpected argument 'hello'; see")):
+        done = scripts.runstone("run", "job.py", stray, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr

@@ -9,6 +9,7 @@ import click
 
 @click.command()
 @click.argument("pipeline", metavar="FILE.py[:NAME] | MODULE:NAME")
+@click.argument("stray", nargs=-1, metavar="")
 @click.option("-p", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter; converted by its annotation.")
 @click.option("--params", "params_file", metavar="FILE", help="Parameters from a .json or .toml file.")
 @click.option("--run-folder", metavar="F", help="Where to record the run; otherwise runs/<pipeline>-<id>.")
@@ -22,6 +23,7 @@ import click
 def command(
     own_process: bool,
     pipeline: str,
+    stray: tuple[str, ...],
     pairs: tuple[str, ...],
     params_file: str | None,
     run_folder: str | None,
@@ -43,6 +45,9 @@ def command(
     from runstone.engine import supervise
     from runstone.engine.launch import AUTO, launch
 
+    if stray:
+        is_parameter = "=" in stray[0]
+        raise click.UsageError(f"write -p {stray[0]}" if is_parameter else f"unexpected argument {stray[0]!r}")
     if run_folder == "":
         raise click.UsageError("--run-folder needs the name of a folder")
     if (resume or overwrite) and run_folder is None:
