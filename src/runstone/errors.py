@@ -5,9 +5,12 @@
     │   ├── MapSpecError       a mapspec that cannot be read; knows the position
     │   └── InputError         the parameters of a run do not fit the pipeline
     ├── SettingError           a setting that does not exist, or not with this value
+    │   ├── QueryError         a query over runs that cannot be read; knows the position
+    │   └── CursorError        a cursor that was not made here, or for another query
     ├── RunError               something about one run
     │   ├── RunFailed          the run ended, and not well; has `.run`
     │   ├── RunNotFound        no run under this name, id or folder
+    │   │   └── RunAmbiguous   more than one run whose id begins like this
     │   └── FailedElement      a failed element was used as if it had a value
     ├── FolderError            a run folder that cannot be read or written as asked
     │   ├── FormatTooNew       written by a newer format than this version reads
@@ -21,7 +24,8 @@
     │   ├── LedgerDenied       it may not be read, or not be written
     │   ├── LedgerTooNew       a newer version has made it
     │   ├── LedgerBroken       it is no database, or a damaged one
-    │   └── LedgerUnreachable  no server answers, or not this one
+    │   ├── LedgerUnreachable  no server answers, or not this one
+    │   └── StatementError     SQL of a user that is not executed, or would write
     ├── WorkerDied             the process that computed an element or a block died
     │   └── OutOfMemory        the system killed it, because memory ran out
     ├── TimedOut               an attempt took longer than its timeout; a TimeoutError too
@@ -71,6 +75,26 @@ class SettingError(RunstoneError):
     """A setting that does not exist, or does not take this value."""
 
 
+class QueryError(SettingError):
+    """A query over runs that cannot be read.
+
+    position: offset into `text`, counted from 0, of the first character that is wrong.
+    """
+
+    def __init__(self, problem: str, text: str, position: int) -> None:
+        self.problem = problem
+        self.text = text
+        self.position = position
+        super().__init__(f"{problem}, at position {position} of the query {text!r}")
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, str, int]]:
+        return type(self), (self.problem, self.text, self.position)
+
+
+class CursorError(SettingError):
+    """A cursor that was cut or changed on its way, or was made for another query."""
+
+
 class RunError(RunstoneError):
     """Something about one run."""
 
@@ -87,7 +111,11 @@ class RunFailed(RunError):
 
 
 class RunNotFound(RunError):
-    """No run under this name, id or folder; or more than one."""
+    """No run under this name, id or folder."""
+
+
+class RunAmbiguous(RunNotFound):
+    """More than one run has an id that begins like this."""
 
 
 class FailedElement(RunError):
@@ -144,6 +172,10 @@ class LedgerBroken(LedgerError):
 
 class LedgerUnreachable(LedgerError):
     """The server of the ledger does not answer, or is not there."""
+
+
+class StatementError(LedgerError):
+    """SQL of a user that the ledger does not execute, because it is wrong or would write."""
 
 
 class WorkerDied(RunstoneError):

@@ -10,11 +10,29 @@ import pytest
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
+from tests.harness.postgres import Server
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The one that all tests share. Whoever wants to stop it takes `own_server`."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """One that may be stopped and started."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Where a new ledger is to be."""
+    if request.param == "postgres":
+        server: Server = request.getfixturevalue("postgres_server")
+        return Place("postgres", server.new_schema())
     return Place("sqlite", str(tmp_path / "project" / ".runstone" / "ledger.db"))
 
 

@@ -77,7 +77,7 @@ def migrate(store: Store, before: Callable[[int], None] | None = None) -> tuple[
         return found, newest
     if found and before is not None:
         before(found)
-    with store.writing():
+    with store.exclusive():
         store.script(_TABLE)
         # another process may have been first
         found = version(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 
 from runstone.errors import LedgerDenied, LedgerError
 from runstone.folder import clock
@@ -14,6 +15,9 @@ from runstone.ledger.shared_disks import network_file_system
 
 PATIENCE = 5.0
 """Seconds to wait for another writer."""
+
+before_reading: list[Callable[[], None]] = []
+"""Called before this process reads a ledger; those who have something to bring there put themselves here."""
 
 
 def open_ledger(place: Place, *, patience: float = PATIENCE, durable: bool = False) -> Store:
@@ -31,7 +35,12 @@ def open_ledger(place: Place, *, patience: float = PATIENCE, durable: bool = Fal
 
 
 def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | None:
-    """A connection that changes nothing; None if there is no ledger yet. Raises LedgerError."""
+    """A connection that changes nothing; None if there is no ledger yet. Raises LedgerError.
+
+    What this process has recorded is there, unless the ledger is out of order.
+    """
+    for bring in before_reading:
+        bring()
     if place.dialect == "sqlite":
         if not os.path.lexists(place.address):
             return None
@@ -42,7 +51,12 @@ def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | Non
     else:
         store = _connect(place, patience, durable=False)
     try:
-        if migrations.version(store) < len(migrations.known(store.dialect)):
+        found = migrations.version(store)
+        if found == 0:
+            # an empty file, or a server where nobody has recorded a run yet
+            store.close()
+            return None
+        if found < len(migrations.known(store.dialect)):
             store.close()
             store = open_ledger(place, patience=patience)
     except BaseException:

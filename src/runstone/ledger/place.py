@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import urlsplit, urlunsplit
+import re
 
 import msgspec
 
@@ -14,6 +14,7 @@ VARIABLE = "RUNSTONE_LEDGER"
 DEFAULT = ".runstone/ledger.db"
 _SCHEMES = ("postgresql", "postgres")
 _NONE = ("none", "off")
+_SECRET = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -41,12 +42,11 @@ def find(given: str | None = None) -> Place | None:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    """A URL as it may be shown, also one that was written so that nobody could use it."""
+    scheme, separator, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    name, colon, _ = login.partition(":")
+    return _SECRET.sub(r"\1***", f"{scheme}{separator}{name}{':***' if colon else ''}{at}{place}")
 
 
 def _configured() -> str | None:

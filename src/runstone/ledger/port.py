@@ -38,6 +38,9 @@ class Store(Protocol):
     def writing(self) -> AbstractContextManager[None]:
         """All statements inside count, or none if it is left by an exception. Writers take their turns."""
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """The same for those who change the tables: alone with each other even where there is no table yet."""
+
     def is_there(self) -> bool:
         """Whether it is still the one that was opened: a file may have been deleted since."""
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -40,15 +41,30 @@ class SqliteStore:
     def __init__(self, path: str, *, patience: float = 5.0, durable: bool = False, read_only: bool = False) -> None:
         self.where = path
         self._inode: tuple[int, int] | None = None
-        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        if os.path.isdir(path):
+            raise LedgerDenied(
+                f"the ledger {path} cannot be opened or written: it is a folder; name a file in RUNSTONE_LEDGER"
+            )
+        options: dict[str, Any] = {"durable": durable, "read_only": read_only}
         with self._errors():
-            self._connection = apsw.Connection(path, flags=flags)
             try:
-                self._prepare(patience, durable=durable, read_only=read_only)
-            except BaseException:
-                self._connection.close(True)
-                raise
+                self._open(path, patience, **options)
+            except (apsw.ReadOnlyError, apsw.CantOpenError):
+                # Who may not write in the folder cannot make the files that readers and writers agree by. Without a
+                # log beside it nobody is writing, and the file says it all.
+                if not read_only or os.path.lexists(f"{path}-wal"):
+                    raise
+                self._open(f"file:{quote(path)}?immutable=1", patience, **options)
         self._inode = _inode(path)
+
+    def _open(self, path: str, patience: float, *, durable: bool, read_only: bool) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self._connection = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_URI)
+        try:
+            self._prepare(patience, durable=durable, read_only=read_only)
+        except BaseException:
+            self._connection.close(True)
+            raise
 
     def _prepare(self, patience: float, *, durable: bool, read_only: bool) -> None:
         connection = self._connection
@@ -57,16 +73,21 @@ class SqliteStore:
         connection.pragma("foreign_keys", 1)
         connection.pragma("cache_size", -_CACHE_KIB)
         connection.pragma("trusted_schema", 0)
-        known = connection.pragma("application_id")
+        # seen at one moment: another process may be making the ledger just now
+        with connection:
+            known = connection.pragma("application_id")
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
         if known == _APPLICATION_ID:
             if not read_only:
                 connection.pragma("synchronous", "full" if durable else "normal")
             return
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-        if known != 0 or tables or read_only:
+        if known != 0 or tables:
             raise LedgerBroken(
                 f"{self.where} is a database, but not a ledger; move it away, or name another file in RUNSTONE_LEDGER"
             )
+        if read_only:
+            # somebody has begun to make it
+            return
         # both are remembered in the file, and must come before its first table
         connection.pragma("auto_vacuum", "incremental")
         connection.pragma("journal_mode", "wal")
@@ -82,11 +103,12 @@ class SqliteStore:
 
     def many(self, sql: str, params: Iterable[Params]) -> None:
         with self._errors():
-            self._connection.executemany(sql, params)
+            # a statement is executed only as far as it is asked for its rows
+            self._connection.executemany(sql, params).fetchall()
 
     def script(self, sql: str) -> None:
         with self._errors():
-            self._connection.execute(sql)
+            self._connection.execute(sql).fetchall()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -98,6 +120,10 @@ class SqliteStore:
         with self._transaction("BEGIN IMMEDIATE"):
             yield
 
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        # who writes here is alone with the whole file
+        return self.writing()
+
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
         self.script(begin)
@@ -107,13 +133,14 @@ class SqliteStore:
         except BaseException:
             # a full disk has rolled back already
             if self._connection.in_transaction:
-                self.script("ROLLBACK")
+                with contextlib.suppress(LedgerError):
+                    self.script("ROLLBACK")
             raise
 
     def tend(self) -> None:
         with self._errors():
             if _size(f"{self.where}-wal") > _WAL_BYTES:
-                self._connection.pragma("wal_checkpoint(PASSIVE)")
+                self._connection.pragma("wal_checkpoint", "PASSIVE")
 
     def size_bytes(self) -> int:
         return _size(self.where) + _size(f"{self.where}-wal")
@@ -124,22 +151,30 @@ class SqliteStore:
             copy = apsw.Connection(path)
             try:
                 with copy.backup("main", self._connection, "main") as backup:
-                    while not backup.done:
-                        backup.step(1000)
+                    # all at once: after each pause it would begin anew if somebody has written
+                    backup.step()
+                # one file, that can be read where nothing may be written
+                copy.pragma("journal_mode", "delete")
             finally:
                 copy.close()
+
+    def replace_with(self, other: SqliteStore) -> None:
+        """Put all that another ledger has in place of what this one has, in one step for those who have it open."""
+        with self._errors(), self._connection.backup("main", other._connection, "main") as backup:
+            backup.step()
 
     def vacuum(self) -> None:
         """Give the room of what was deleted back to the disk."""
         with self._errors():
-            self._connection.execute("VACUUM")
-            self._connection.pragma("wal_checkpoint(TRUNCATE)")
+            self._connection.execute("VACUUM").fetchall()
+            self._connection.pragma("wal_checkpoint", "TRUNCATE")
 
     def release_pages(self) -> None:
         """The same, without rewriting the whole file."""
         with self._errors():
-            self._connection.execute("PRAGMA incremental_vacuum")
-            self._connection.pragma("wal_checkpoint(TRUNCATE)")
+            # a page for each row that is asked for
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.pragma("wal_checkpoint", "TRUNCATE")
 
     def problems(self) -> list[str]:
         """What SQLite itself finds wrong with the file."""
@@ -154,11 +189,11 @@ class SqliteStore:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeError, OverflowError) as error:
             raise _translated(error, self.where) from error
 
 
-def _translated(error: apsw.Error, where: str) -> LedgerError:
+def _translated(error: Exception, where: str) -> LedgerError:
     said: Any = str(error)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return LedgerBusy(f"the ledger {where} is locked by another process; runs are recorded and come into it later")

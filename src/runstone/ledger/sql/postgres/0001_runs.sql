@@ -48,6 +48,7 @@ CREATE TABLE pipeline_run (
     rows_out BIGINT CHECK (rows_out >= 0),
     llm_calls BIGINT CHECK (llm_calls >= 0),
     tokens BIGINT CHECK (tokens >= 0),
+    metrics JSONB NOT NULL DEFAULT '{}',
     input_fingerprint TEXT CHECK (length(input_fingerprint) = 64),
     code_ref TEXT,
     config_hash TEXT CHECK (length(config_hash) = 64),
@@ -64,9 +65,9 @@ CREATE INDEX run_by_pipeline ON pipeline_run (workspace, pipeline_name, created_
 CREATE INDEX run_everywhere ON pipeline_run (created_at, run_key);
 CREATE INDEX run_unfinished ON pipeline_run (workspace, run_key)
     WHERE status IN ('scheduled', 'pending', 'running', 'cancelling');
-CREATE INDEX run_by_retry ON pipeline_run (retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX run_by_parent ON pipeline_run (parent_id) WHERE parent_id IS NOT NULL;
-CREATE INDEX run_by_input ON pipeline_run (input_fingerprint) WHERE input_fingerprint IS NOT NULL;
+CREATE INDEX run_by_retry ON pipeline_run (retry_of, created_at, run_key) WHERE retry_of IS NOT NULL;
+CREATE INDEX run_by_parent ON pipeline_run (parent_id, created_at, run_key) WHERE parent_id IS NOT NULL;
+CREATE INDEX run_by_input ON pipeline_run (input_fingerprint, created_at, run_key) WHERE input_fingerprint IS NOT NULL;
 
 CREATE TABLE block_run (
     run_key BIGINT NOT NULL REFERENCES pipeline_run (run_key) ON DELETE CASCADE,
@@ -160,7 +161,8 @@ CREATE TABLE tag (
     PRIMARY KEY (workspace, tag, created_at, run_key)
 );
 
-CREATE INDEX tag_of_run ON tag (run_key);
+-- In SQLite an index ends with the columns of the primary key anyway.
+CREATE INDEX tag_of_run ON tag (run_key, tag);
 
 CREATE TABLE place (
     run_key BIGINT NOT NULL REFERENCES pipeline_run (run_key) ON DELETE CASCADE,

@@ -48,6 +48,7 @@ CREATE TABLE pipeline_run (
     rows_out INTEGER CHECK (rows_out >= 0),
     llm_calls INTEGER CHECK (llm_calls >= 0),
     tokens INTEGER CHECK (tokens >= 0),
+    metrics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metrics)),
     input_fingerprint TEXT CHECK (length(input_fingerprint) = 64),
     code_ref TEXT,
     config_hash TEXT CHECK (length(config_hash) = 64),
@@ -64,9 +65,9 @@ CREATE INDEX run_by_pipeline ON pipeline_run (workspace, pipeline_name, created_
 CREATE INDEX run_everywhere ON pipeline_run (created_at, run_key);
 CREATE INDEX run_unfinished ON pipeline_run (workspace, run_key)
     WHERE status IN ('scheduled', 'pending', 'running', 'cancelling');
-CREATE INDEX run_by_retry ON pipeline_run (retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX run_by_parent ON pipeline_run (parent_id) WHERE parent_id IS NOT NULL;
-CREATE INDEX run_by_input ON pipeline_run (input_fingerprint) WHERE input_fingerprint IS NOT NULL;
+CREATE INDEX run_by_retry ON pipeline_run (retry_of, created_at, run_key) WHERE retry_of IS NOT NULL;
+CREATE INDEX run_by_parent ON pipeline_run (parent_id, created_at, run_key) WHERE parent_id IS NOT NULL;
+CREATE INDEX run_by_input ON pipeline_run (input_fingerprint, created_at, run_key) WHERE input_fingerprint IS NOT NULL;
 
 CREATE TABLE block_run (
     run_key INTEGER NOT NULL REFERENCES pipeline_run (run_key) ON DELETE CASCADE,
