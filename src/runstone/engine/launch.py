@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from runstone import config
@@ -18,11 +19,12 @@ from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.core.status import progress_fraction
-from runstone.engine import executors
+from runstone.engine import executors, surroundings
 from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
 from runstone.engine.failures import clean
+from runstone.engine.ledgered import Ledgered
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.errors import InputError, SettingError
@@ -46,11 +48,17 @@ AUTO = Auto.AUTO
 
 
 class Launched:
-    """A run that has been recorded as started, to be executed by whichever thread calls `execute`."""
+    """A run that has been recorded as started, to be executed by whichever thread calls `execute`.
 
-    def __init__(self, driver: Driver, info: RunInfo, show: bool | str | None) -> None:
+    ledgered: entered while it is executed.
+    """
+
+    def __init__(
+        self, driver: Driver, info: RunInfo, show: bool | str | None, ledgered: AbstractContextManager[None]
+    ) -> None:
         self.driver = driver
         self.info = info
+        self._ledgered = ledgered
         self._show = show
 
     @property
@@ -62,6 +70,11 @@ class Launched:
     def folder(self) -> str | None:
         """Where it is recorded, None if it is not kept."""
         return self.driver.recorder.folder
+
+    @property
+    def status(self) -> str:
+        """How it stands."""
+        return self.driver.recorder.state.status.value
 
     @property
     def progress(self) -> float | None:
@@ -77,20 +90,25 @@ class Launched:
         recorder = self.driver.recorder
         pulse.join(recorder.heart)
         try:
-            if _shown(self._show):
-                from runstone.engine.progress import Display
-
-                with Display(self.info, recorder.state, recorder.folder), Recording(recorder, recorder.logs):
-                    self.driver.execute()
-            else:
-                with Recording(recorder, recorder.logs):
-                    self.driver.execute()
+            with self._ledgered:
+                self._execute()
         finally:
             pulse.leave(recorder.heart)
             recorder.close()
         gains = self.driver.gains() if self._show in (None, True) else None
         if gains is not None and sys.stderr is not None:
             sys.stderr.write(f"{gains}\n")
+
+    def _execute(self) -> None:
+        recorder = self.driver.recorder
+        if _shown(self._show):
+            from runstone.engine.progress import Display
+
+            with Display(self.info, recorder.state, recorder.folder), Recording(recorder, recorder.logs):
+                self.driver.execute()
+        else:
+            with Recording(recorder, recorder.logs):
+                self.driver.execute()
 
 
 class Known:
@@ -102,7 +120,10 @@ class Known:
         self.folder = folder
         from runstone.folder.read import read_run
 
-        self.run_id = read_run(folder).info.id
+        found = read_run(folder)
+        self.info = found.info
+        self.run_id = found.info.id
+        self.status = found.state.status.value
 
     def cancel(self, by: str, message: str) -> None:
         """It has ended."""
@@ -133,6 +154,10 @@ def launch(
     for name in settings:
         if name in pipeline.graph.run_parameters:
             raise InputError(f"parameters are given as a dict: write run({{{name!r}: ...}}), not run({name}=...)")
+        if name in ("params", "parameters", "inputs"):
+            raise InputError(f"parameters are the first argument: write run({{...}}), not run({name}=...)")
+    # git answers while everything is checked
+    repository = None if run_folder is None else surroundings.ask()
     own = read_settings(Level.RUN, "this run", settings)
     whole = resolve_run(own, pipeline.settings)
     resolved = pipeline.resolved(own)
@@ -155,7 +180,7 @@ def launch(
     info = RunInfo(
         format=FORMAT,
         id=run_id,
-        workspace=_workspace(workspace),
+        workspace=config.workspace(workspace),
         trigger=trigger,
         created_at=clock.now(),
         pipeline=described,
@@ -163,9 +188,10 @@ def launch(
         params=infos,
         tags=list(whole.tags),
         settings=_plain(whole),
+        config_hash=surroundings.config_hash(whole, resolved, config.text()),
         stop_on_failure=task.stop_on_failure,
         lease_seconds=LEASE_SECONDS,
-        started_by=started_by(),
+        started_by=started_by(surroundings.commit(repository)),
     )
     control = Control()
     if run_folder is None:
@@ -173,15 +199,15 @@ def launch(
         driver = Driver(task, memory, control)
         driver.values.keep_all()
         memory.start()
-        return Launched(driver, info, show_progress)
-    folder = _folder(run_folder, pipeline.name, run_id)
+        return Launched(driver, info, show_progress, contextlib.nullcontext())
+    folder = _folder(run_folder, pipeline.name, run_id, info.workspace)
     begun = _begin(folder, info, large, resume=resume, overwrite=overwrite, take_over=take_over)
     if isinstance(begun, str):
         return Known(begun)
     begun.on_broken = control.break_off
     driver = Driver(task, FolderRecorder(begun), control)
     driver.offer_what_is_made()
-    return Launched(driver, begun.info, show_progress)
+    return Launched(driver, begun.info, show_progress, Ledgered(begun))
 
 
 def _begin(
@@ -197,21 +223,13 @@ def _begin(
     return resuming.begin(folder, info, large, resume=resume, overwrite=overwrite, unproven=take_over)
 
 
-def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str) -> str:
+def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str, workspace: str) -> str:
     if isinstance(given, Auto):
-        return os.path.join(config.runs_root(), f"{pipeline}-{run_id[:8]}")
+        return os.path.join(config.runs_root(workspace), f"{pipeline}-{run_id[:8]}")
     path = os.path.abspath(os.fspath(given))
     if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(f"run_folder {path} is a file; give a folder, or the name of one to be made")
     return path
-
-
-def _workspace(name: str | None) -> str:
-    if name is None:
-        return "default"
-    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_" for c in name) or len(name) > 100:
-        raise SettingError(f"workspace={name!r}: use letters, digits, - and _, at most 100")
-    return name
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
@@ -259,8 +277,8 @@ def _user() -> str:
     return name
 
 
-def started_by() -> StartedBy:
-    """How this process was started, by whom and where."""
+def started_by(commit: str) -> StartedBy:
+    """How this process was started, by whom and where. commit: of the repository it was started in."""
     return StartedBy(
         command=clean(shlex.join(sys.argv)[:2000]),
         user=clean(_user()),
@@ -268,4 +286,5 @@ def started_by() -> StartedBy:
         cwd=clean(os.getcwd()),
         python=f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
         runstone=VERSION,
+        commit=commit,
     )
