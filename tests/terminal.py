@@ -69,10 +69,12 @@ def execute(
     width: int = 80,
     environment: dict[str, str] | None = None,
     interrupt_at: str | None = None,
+    answer: tuple[str, str] | None = None,
 ) -> tuple[str, int]:
     """Execute a program whose three streams are a terminal of this width.
 
-    interrupt_at: what it has to write until Ctrl-C is pressed. Returns all that it wrote, and its exit code.
+    interrupt_at: what it has to write until Ctrl-C is pressed. answer: what it has to ask, and what is typed then.
+    Returns all that it wrote, and its exit code.
     """
     controller, terminal = pty.openpty()
     ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
@@ -100,6 +102,9 @@ def execute(
             if interrupt_at is not None and interrupt_at.encode() in written:
                 process.send_signal(signal.SIGINT)
                 interrupt_at = None
+            if answer is not None and answer[0].encode() in written:
+                os.write(controller, answer[1].encode())
+                answer = None
     os.close(controller)
     return written.decode().replace("\r\n", "\n"), process.wait(timeout=60)
 

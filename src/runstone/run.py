@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runstone.core import events as ev
+from runstone.core.annotated import acting_tags
 from runstone.core.reasons import Reason
 from runstone.core.statuses import RunStatus
 from runstone.engine.launch import Known, Launched
@@ -14,6 +15,7 @@ from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import FolderError, RunError, RunFailed
 from runstone.folder import manifest, observe
+from runstone.folder.annotations import read_from
 from runstone.folder.resolve import no_run_in, shown, typed
 from runstone.ledger.locating import locate
 
@@ -71,8 +73,9 @@ class Run:
 
     @property
     def tags(self) -> list[str]:
-        """Its tags."""
-        return list(self._source.info.tags)
+        """Its tags: those it began with, and those that `runstone tag` has given it since."""
+        own = self._source.info.tags
+        return list(own) if self.run_folder is None else acting_tags(own, read_from(self.run_folder))
 
     # how it stands
 

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from runstone.cli.error_lines import print_errors
-from runstone.cli.paper import STYLES, said, word
+from runstone.cli.paper import STYLES, said, said_lines, word
 from runstone.cli.sections import (
     artifacts_table,
     elements_text,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WARNINGS = 5
+_NOTES = 10
+_MOST_NOTE = 2000
 _MOST_PREVIEW = 300
 # Where it is narrower the outputs have a table of their own.
 _WIDE = 100
@@ -49,6 +51,8 @@ def print_overview(seen: Overview, run: str, console: Console) -> None:
     print_errors(seen, run, console)
     if seen.status["warnings"]:
         print_section(console, "Warnings", *_warnings(seen))
+    if seen.notes:
+        print_section(console, "Notes", _notes(seen))
     if seen.artifacts:
         print_section(console, "Artifacts", artifacts_table(seen))
     if steps := _next_steps(seen, run):
@@ -138,6 +142,20 @@ def _warnings(seen: Overview) -> list[RenderableType]:
         found.append(line)
     more = len(seen.status["warnings"]) - _WARNINGS
     return [*found, said(f"and {more:,} more", "dim")] if more > 0 else found
+
+
+def _notes(seen: Overview) -> Table:
+    """The newest, oldest first."""
+    table = grid("left", "left")
+    for note in seen.notes[-_NOTES:]:
+        said_by = said(when(note.said_at), "dim")
+        if note.said_by:
+            said_by.append(f", {showable(note.said_by)}")
+        table.add_row(said_by, said_lines(shortened_to_cells(note.text, _MOST_NOTE)))
+    more = len(seen.notes) - _NOTES
+    if more > 0:
+        table.add_row(said(f"and {more:,} before", "dim"))
+    return table
 
 
 def _next_steps(seen: Overview, run: str) -> list[tuple[str, str]]:

@@ -92,6 +92,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """`run.json`: written once, at the start, and never changed.
 
     config_hash: SHA-256 of the settings and of `runstone.toml`, in hex.
+    imported_from: of a run that came out of an archive, the id it had where it was made; it is `id` unless that was
+    taken. Values of such a run are unpickled only with explicit trust.
     reuse: of a run that takes over from the one in `retry_of`, why each block is taken over or is not.
     """
 
@@ -101,6 +103,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | None = None
     retry_of: str | None = None
     parent_id: str | None = None
+    imported_from: str | None = None
     trigger: str = "script"
     trace_id: str | None = None
     created_at: str

@@ -15,10 +15,11 @@ from runstone.core.reuse import Side, reasons
 from runstone.core.statuses import RunStatus
 from runstone.engine.finish import write_end
 from runstone.engine.stop import who
-from runstone.errors import FolderError
+from runstone.errors import FolderError, Untrusted
 from runstone.folder import input_digests, inputs, read, requests, unrecorded, writer
 from runstone.folder.adopt import adopt
 from runstone.folder.load import Loader
+from runstone.folder.look import Look
 from runstone.folder.succession import Succession, settle
 from runstone.folder.takeover import RunEnded, take_over
 
@@ -57,6 +58,11 @@ def _carry_out(settled: Succession, info: RunInfo, large: inputs.Large, *, unpro
     """Raises RunEnded if the run to proceed with has ended meanwhile."""
     if settled.step is Step.RETURN:
         return settled.folder
+    if settled.earlier is not None:
+        refuse_imported(settled.earlier.reading.info)
+    if settled.step is Step.PROCEED:
+        with Look(settled.folder) as look:
+            refuse_imported(read.read_info(look))
     if settled.step is not Step.PROCEED:
         return _begin(settled, info, large)
     by = who() if unproven else ""
@@ -71,6 +77,15 @@ def _carry_out(settled: Succession, info: RunInfo, large: inputs.Large, *, unpro
         # its driver may have died before it had adopted everything
         adopt(taken, settled.earlier, settled.plans)
     return taken
+
+
+def refuse_imported(info: RunInfo) -> None:
+    """Raise Untrusted for a run that came out of an archive: going on with it opens what is stored there."""
+    if info.imported_from is not None:
+        raise Untrusted(
+            f"run {info.id[:8]} was imported: to go on with it, its values would be opened, which can run code "
+            "from the archive; start it anew in another folder, or go on with it where it was made"
+        )
 
 
 def _was_cancelled(folder: str) -> bool:

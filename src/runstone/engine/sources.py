@@ -15,7 +15,7 @@ from runstone.engine.record import Recorder
 from runstone.engine.record_memory import MemoryRecorder
 from runstone.engine.reproduce import call_again
 from runstone.engine.work import Values
-from runstone.errors import FolderError, RunError
+from runstone.errors import FolderError, RunError, Untrusted
 from runstone.folder import observe, read
 from runstone.folder.load import Loader, StoredArray
 from runstone.folder.observe import duration
@@ -90,10 +90,14 @@ class FolderSource:
         self._outputs = Lazy(list(info.outputs), self._output, "outputs of this run")
 
     @classmethod
-    def open(cls, folder: str, *, trust: bool) -> FolderSource:
-        """Read the run in a folder. Raises FileNotFoundError, NotADirectoryError, FolderError."""
+    def open(cls, folder: str, *, trust: bool | None) -> FolderSource:
+        """Read the run in a folder. trust: None for all runs but those that were imported.
+
+        Raises FileNotFoundError, NotADirectoryError, FolderError.
+        """
         reading = read.read_run(folder)
-        return cls(folder, reading.info, reading.state, trust=trust)
+        trusted = reading.info.imported_from is None if trust is None else trust
+        return cls(folder, reading.info, reading.state, trust=trusted)
 
     def look(self) -> RunState:
         if not self._state.done:
@@ -122,6 +126,11 @@ class FolderSource:
         return self._loader.artifacts()
 
     def reproduce(self, block: str, element: int | None) -> Any:
+        if not self._loader.trust:
+            raise Untrusted(
+                f"calling a function of run {self.info.id[:8]} again runs the code that its folder names; if you trust "
+                "where the folder came from, open it with trust=True"
+            )
         return call_again(self.info, block, element, self._value, self._functions.get(block), self.info.params)
 
     def _value(self, name: str) -> Any:

@@ -6,11 +6,13 @@ import os
 import time
 from typing import Any
 
+from runstone.core.annotated import acting_tags
 from runstone.core.block_status import block_object
 from runstone.core.run_state import BlockState, RunState
 from runstone.core.status import Observation, block_statuses, status_object
 from runstone.core.statuses import Liveness
 from runstone.errors import FolderError, ForeignFolder
+from runstone.folder import annotations as annotations_of
 from runstone.folder import clock, read, requests
 from runstone.folder.foreign import door
 
@@ -26,6 +28,7 @@ def observe(reading: read.Reading, path: str, block: str | None = None) -> dict[
     seen = observation(reading, path)
     info, state = reading.info, reading.state
     found = status_object(info, state, seen)
+    found["tags"] = acting_tags(info.tags, annotations_of.read_from(path))
     if block is not None:
         described = next((each for each in info.blocks if each.name == block), None)
         if described is None:

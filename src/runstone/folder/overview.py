@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.annotated import Annotation, notes
 from runstone.core.arrays import unravel
 from runstone.core.events import ArtifactSaved, ErrorRaised
 from runstone.core.moves import BLOCK_DONE
@@ -14,6 +15,7 @@ from runstone.core.records import BlockInfo, StartedBy
 from runstone.core.run_state import BlockState, ErrorSummary
 from runstone.core.status import block_statuses
 from runstone.errors import ForeignFolder
+from runstone.folder import annotations as annotations_of
 from runstone.folder import clock, layout
 from runstone.folder.error_detail import ErrorDetail, ErrorGroup, ErrorGroups, error_detail
 from runstone.folder.foreign import door
@@ -106,8 +108,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """status: the status object. seconds: from its start to its end, or to the last sign of it; None before that.
 
     errors, artifacts: the first of `error_count` and `artifact_count`. error_groups: all errors that were recorded,
-    equal ones as one. foreign: another program made the run, so nothing of it can be loaded here. imported: it came out
-    of an archive, so nothing of it is loaded unless somebody vouches for it.
+    equal ones as one. notes: what people wrote about it, in order. foreign: another program made the run, so nothing of
+    it can be loaded here. imported: it came out of an archive, so nothing of it is loaded unless somebody vouches for
+    it.
     """
 
     status: dict[str, Any]
@@ -121,6 +124,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     error_groups: list[ErrorGroup]
     artifacts: list[ArtifactDetail]
     artifact_count: int
+    notes: list[Annotation] = []
     foreign: bool = False
     imported: bool = False
 
@@ -160,6 +164,7 @@ def overview(path: str, block: str | None = None) -> Overview:
         imported=info.imported_from is not None,
         artifacts=artifacts,
         artifact_count=max(state.artifact_count if block is None else 0, len(artifacts)),
+        notes=notes(annotations_of.read_from(path)),
     )
 
 

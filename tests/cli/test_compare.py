@@ -1,0 +1,94 @@
+"""`runstone compare`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import complaint, in_terminal, runstone
+from tests.terminal import Screen
+
+FIT = """
+from runstone import Pipeline, block
+
+class Model:
+    pass
+
+@block
+def load(n: int) -> list[int]:
+    return list(range(n))
+
+@block
+def fit(load: list, lr: float) -> dict:
+    return {"loss": sum(load) * lr, "kind": "linear"}
+
+@block
+def report(fit: dict) -> str:
+    return "# Report\\n[bold]loss[/] " + str(fit["loss"]) + "\\nend\\x1b[31m"
+
+@block
+def model(n: int) -> object:
+    return Model()
+
+fit_all = Pipeline("fit-all", [load, fit, report, model])
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the runs `low`, `high` and `more`."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "fit.py").write_text(FIT)
+    for name, n, lr in (("low", 10, 0.1), ("high", 10, 0.2), ("more", 20, 0.1)):
+        made = runstone("run", "fit.py", "-p", f"n={n}", "-p", f"lr={lr}", "--run-folder", f"runs/{name}", at=folder)
+        assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_differences_come_first_and_the_block_where_they_begin(project: Path) -> None:
+    done = runstone("compare", "low", "high", at=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "first to diverge: fit (fit.loss), for: parameter lr" in done.stdout
+    assert "+0.1 (+100 %)" in done.stdout
+    assert "-[bold]loss[/] 4.5" in done.stdout
+    assert "model looks the same; pickles stay closed without --trust" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "Code" not in done.stdout
+    assert "linear" not in done.stdout
+    everything = runstone("compare", "low", "high", "--all", at=project).stdout
+    assert "Code" in everything
+    assert "fit.kind  same: 'linear'" in everything
+
+
+def test_several_are_compared_with_the_first(project: Path) -> None:
+    told = json.loads(runstone("compare", "low", "high", "more", "--json", at=project).stdout)
+    assert [run["folder"].rpartition("/")[2] for run in told["runs"]] == ["low", "high", "more"]
+    parameters = {entry["subject"]: entry["values"] for entry in told["sections"]["parameters"] if not entry["same"]}
+    assert parameters == {"n": ["10", "10", "20"], "lr": ["0.1", "0.2", "0.1"]}
+    assert told["diverges"]["block"] == "load"
+    assert told["differences"] > 4
+
+
+def test_a_run_does_not_differ_from_itself(project: Path) -> None:
+    done = runstone("compare", "low", "runs/low", "--trust", at=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "they do not differ" in done.stdout
+    assert "all blocks made the same" in done.stdout
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_it_fits_a_terminal(project: Path, width: int) -> None:
+    said, code = in_terminal("compare", "low", "more", at=project, width=width)
+    screen = Screen(width).feed(said)
+    assert code == 0
+    assert screen.wrapped == 0
+    assert "first to diverge" in screen.text
+
+
+def test_wrong_use_is_told_in_a_line(project: Path) -> None:
+    alone = runstone("compare", "low", at=project)
+    assert (alone.returncode, "two runs" in complaint(alone)) == (2, True)
+    nothing = runstone("compare", "low", "nothing", at=project)
+    assert (nothing.returncode, "nothing" in complaint(nothing)) == (1, True)
