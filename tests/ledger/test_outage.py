@@ -1,110 +1,140 @@
-"""A server that goes away and comes back: runs go on meanwhile, and nothing is lost."""
+"""Servers go and come again; a store of the ledger outlives that."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
+import psutil
 import pytest
 
-from runstone import Pipeline, Run, block
-from runstone.ledger import behind, projector
-from runstone.ledger.of_folder import project
+from runstone.errors import LedgerError, LedgerUnreachable
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
+from runstone.ledger.port import Store
 from tests.harness.postgres import Server
-from tests.ledger.stories import contents
+from tests.ledger.by_hand import add_workspace
 
-AWAY = 3.0
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(projector, "_projectors", {})
-    yield
-    for each in projector._projectors.values():
-        each.close()
+NAMES = "SELECT name FROM workspace ORDER BY name"
 
 
-@block
-def numbers(size: int) -> list[int]:
-    return list(range(size))
-
-
-@block(mapspec="numbers[i] -> slow[i]", on_error="continue")
-def slow(numbers: int, pause: float) -> int:
-    time.sleep(pause)
-    if numbers % 4 == 1:
-        raise ValueError(f"not {numbers}")
-    return numbers
-
-
-def run(size: int = 8, pause: float = 0.0) -> Run:
-    made = Pipeline("patient", [numbers, slow], tags=["through it"])
-    return made.run({"size": size, "pause": pause}, show_progress=False)
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["shut down", "crashed"])
-def test_runs_go_on_through_an_outage_and_all_come_into_the_ledger(
-    own_server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    how: signal.Signals,
-) -> None:
-    assert through_an_outage(own_server, monkeypatch, capfd, tmp_path, how) > 5
-
-
-def through_an_outage(
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    how: signal.Signals,
-) -> int:
-    """Stop a server that way for AWAY seconds while runs go on; returns how many did, after having compared them."""
-    url = server.new_schema()
-    monkeypatch.setenv("RUNSTONE_LEDGER", url)
-    done = [run()]
-    away = threading.Event()
-
-    def outage() -> None:
-        time.sleep(0.3)
-        server.stop(how)
-        away.set()
-        time.sleep(AWAY)
-
-    spans = threading.Thread(target=outage)
-    spans.start()
-    # one that begins before and ends after it, and as many as there is time for in between
-    across = threading.Thread(target=lambda: done.append(run(16, (AWAY + 2.0) / 16)))
-    across.start()
-    assert away.wait(20)
-    longest = 0.0
-    while spans.is_alive():
-        began = time.monotonic()
-        done.append(run())
-        longest = max(longest, time.monotonic() - began)
-    spans.join()
-    server.start()
-    across.join()
-    assert longest < 2.0
-    deadline = time.monotonic() + 40
-    while behind.waiting():
-        assert time.monotonic() < deadline, "the ledger does not catch up"
-        time.sleep(0.05)
-    (said,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("runstone: ")]
-    assert "the ledger postgresql://" in said
-    place = Place("postgres", url)
-    store = open_ledger(place)
-    other = open_ledger(Place("sqlite", str(tmp_path / "other.db")))
-    for each in done:
-        project(other, str(each.run_folder))
-    assert contents(store) == contents(other)
+@pytest.fixture
+def store(own_server: Server) -> Iterator[Store]:
+    store = open_ledger(Place("postgres", own_server.new_schema()))
+    yield store
     store.close()
-    other.close()
-    return len(done)
+
+
+def names(store: Store) -> list[str]:
+    return [row[0] for row in store.rows(NAMES)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_a_server_that_was_restarted_is_found_again(own_server: Server, store: Store, how: signal.Signals) -> None:
+    add_workspace(store, "before")
+
+    own_server.stop(how)
+    with pytest.raises(LedgerUnreachable, match=r"cannot be reached: .*; start its server"):
+        names(store)
+    with pytest.raises(LedgerUnreachable), store.writing():
+        pass
+    own_server.start()
+
+    assert names(store) == ["before"]
+    with store.writing():
+        add_workspace(store, "after")
+    assert names(store) == ["after", "before"]
+
+
+def test_a_restart_that_nobody_saw_is_not_noticed(own_server: Server, store: Store) -> None:
+    for number in range(3):
+        with store.writing():
+            add_workspace(store, f"w{number}")
+        own_server.stop()
+        own_server.start()
+
+    assert names(store) == ["w0", "w1", "w2"]
+
+
+def test_a_connection_that_was_lost_within_a_transaction_loses_all_of_it(own_server: Server, store: Store) -> None:
+    def write() -> None:
+        with store.writing():
+            add_workspace(store, "first")
+            own_server.stop()
+            own_server.start()
+            with pytest.raises(LedgerError):
+                add_workspace(store, "second")
+            # not by another connection, outside of the transaction
+            add_workspace(store, "third")
+
+    with pytest.raises(LedgerUnreachable):
+        write()
+
+    assert names(store) == []
+
+
+def test_a_session_that_the_server_ended_is_made_again(own_server: Server, store: Store) -> None:
+    [(pid,)] = store.rows("SELECT pg_backend_pid()")
+    assert own_server.execute(f"SELECT pg_terminate_backend({pid}, 10000)") == [(True,)]
+
+    add_workspace(store, "w")
+
+    assert store.rows("SELECT pg_backend_pid()") != [(pid,)]
+
+
+def test_a_call_that_waits_when_the_server_goes_does_not_wait_longer(own_server: Server, store: Store) -> None:
+    raised: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            store.rows("SELECT pg_sleep(60)")
+        except LedgerError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    while own_server.execute(busy) != [(1,)]:
+        pass
+    own_server.stop()
+    thread.join(10)
+
+    assert [type(error) for error in raised] == [LedgerUnreachable]
+
+
+SERVE = """
+import sys
+import time
+from tests.harness.postgres import Server
+
+server = Server()
+print(server._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no kernel ends a child with its parent")
+def test_the_server_of_tests_ends_with_them_however_they_end() -> None:
+    tests = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True)
+    assert tests.stdout is not None
+    server = psutil.Process(int(tests.stdout.readline()))
+    folder = server.cmdline()[server.cmdline().index("-k") + 1]
+    children = server.children(recursive=True)
+    assert server.name().startswith("postgres")
+    assert server.uids().real != 0
+
+    tests.kill()
+    tests.wait()
+    tests.stdout.close()
+
+    _, alive = psutil.wait_procs([server, *children], timeout=20)
+    assert alive == []
+    for path, _, _ in os.walk(folder, topdown=False):
+        for name in os.listdir(path):
+            where = os.path.join(path, name)
+            os.rmdir(where) if os.path.isdir(where) else os.unlink(where)
+    os.rmdir(folder)
