@@ -11,10 +11,10 @@ ARGS ?=
 # pip installs into one place, and benchmarks want the machine to themselves.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench chaos changelog clean
+.PHONY: help demo test check format bench bench-ledger chaos changelog clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## run the example pipeline over the standard library's sources
 	$(VENV_PYTHON) examples/stdlib_survey.py $(ARGS)
@@ -33,6 +33,9 @@ format: $(VENV)/.installed-dev  ## mend what the linter and the formatter can me
 
 bench: $(VENV)/.installed-bench  ## measure ours beside the peer's; writes bench/RESULTS.md
 	$(VENV_PYTHON) bench/run.py $(ARGS)
+
+bench-ledger: $(VENV)/.installed-dev  ## measure finding runs among a million, in both stores; writes bench/LEDGER.md
+	$(VENV_PYTHON) bench/ledger.py $(ARGS)
 
 chaos: $(VENV)/.installed-dev  ## kill real runs at random, for minutes
 	$(VENV_PYTHON) -m pytest tests/chaos -m chaos -o faulthandler_timeout=1800 $(ARGS)

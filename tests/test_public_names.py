@@ -17,6 +17,7 @@ NAMES = """
     Block FailedElement Failed FolderError InputError MapSpecError NotPortable NotStorable OutOfMemory Pipeline
     PipelineError Retries Run RunError RunFailed RunNotFound RunstoneError SettingError StorageError TimedOut Untrusted
     WorkerDied __version__ artifact block open
+    record_run track update_run
 """
 
 

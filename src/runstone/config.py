@@ -13,6 +13,7 @@ RUNS = "runs"
 DEFAULT_WORKSPACE = "default"
 WORKSPACE_VARIABLE = "RUNSTONE_WORKSPACE"
 
+_chosen: str | None = None
 _read: dict[str, tuple[tuple[int, int], bytes, dict[str, Any]]] = {}
 
 
@@ -28,8 +29,19 @@ def project_root() -> str:
         folder = above
 
 
+def choose_workspace(name: str | None) -> str | None:
+    """Let this process mean this workspace where none is given, None for the environment's; returns what it was."""
+    global _chosen
+    before, _chosen = _chosen, name
+    return before
+
+
 def workspace(given: str | None = None) -> str:
-    """The workspace that is meant: the one given, else RUNSTONE_WORKSPACE, else `default`. Raises SettingError."""
+    """The workspace that is meant: the one given, else the one chosen, else RUNSTONE_WORKSPACE, else `default`.
+
+    Raises SettingError.
+    """
+    given = _chosen if given is None else given
     name = given if given is not None else os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE
     if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_" for c in name) or len(name) > 100:
         where = "workspace" if given is not None else WORKSPACE_VARIABLE

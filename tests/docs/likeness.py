@@ -21,6 +21,7 @@ _CHANGING = [
     (re.compile(r'("(?:duration_seconds|duration|steady)": ?)[\d.]+'), r"\1<seconds>"),
     (re.compile(r"\bjust now\b|\b\d+ (?:s|min) ago\b"), "<ago>"),
     (re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|seconds)\b"), "<seconds>"),
+    (re.compile(r"\b\d+\.\d\ds\b"), "<seconds>"),
     (re.compile(r"(?<=\S) {2,}"), "  "),
 ]
 _ANYTHING = "..."

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import runstone
 from runstone.errors import RunNotFound
 from runstone.folder import layout
 from runstone.folder.resolve import Located, locate, resolve
@@ -56,6 +57,20 @@ def test_a_folder_that_is_a_run_is_that_run(place: Path) -> None:
 
 def test_a_slash_at_the_end_means_the_run(place: Path) -> None:
     assert meant("runs/tiny/") == (str(place / "runs" / "tiny"), None)
+
+
+def test_a_run_that_is_not_there_is_refused_with_a_suggestion(place: Path) -> None:
+    for number in range(2):
+        shutil.copytree(place / "runs" / "tiny", place / "runs" / f"adder-{number}f3c1d9a")
+    (place / "runs" / "tinny").mkdir()
+    for name, meant in [("tiyn", "tiny"), ("tinny2", "tiny"), ("adder", "adder-0f3c1d9a or adder-1f3c1d9a")]:
+        with pytest.raises(RunNotFound, match=f"no run '{name}' here, .*; did you mean {meant}\\?$"):
+            locate(name)
+    with pytest.raises(RunNotFound, match=r"none with this id in runs$"):
+        locate("something else")
+    for name, meant in [("runs/tiyn", "runs/tiny"), ("./runs/tiyn/", "./runs/tiny")]:
+        with pytest.raises(RunNotFound, match=f"no run in {name}: .*; did you mean {meant}\\?$"):
+            runstone.open(name)
 
 
 @pytest.mark.parametrize("name", ["tiny/eahc", "runs/tiny/eahc"])

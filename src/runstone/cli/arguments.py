@@ -57,7 +57,7 @@ def _complete_block(run: str, incomplete: str) -> list[Any]:
     from runstone.errors import RunstoneError
     from runstone.folder.look import Look
     from runstone.folder.read import read_info
-    from runstone.folder.resolve import resolve
+    from runstone.ledger.locating import resolve
 
     try:
         with Look(resolve(run)) as look:
@@ -73,17 +73,16 @@ pretty_option = click.option("--pretty", is_flag=True, help="Indent the JSON.")
 
 
 def choose_workspace(ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
-    """Let everything this command does be about one workspace, as if the environment had named it."""
-    import os
-
+    """Let everything this command does be about one workspace."""
     from runstone import config
     from runstone.errors import SettingError
 
     if given is not None:
         try:
-            os.environ[config.WORKSPACE_VARIABLE] = config.workspace(given)
+            before = config.choose_workspace(config.workspace(given))
         except SettingError as error:
             raise click.BadParameter(str(error).partition(": ")[2], ctx, param) from None
+        ctx.call_on_close(lambda: config.choose_workspace(before))
     return given
 
 

@@ -27,6 +27,19 @@ COMMANDS = {
     "logs": ("runstone.cli.logs", "Print what the blocks of a run have printed and logged."),
     "output": ("runstone.cli.output", "Print or save an output of a run."),
     "graph": ("runstone.cli.graph", "Draw the graph of a pipeline or a run."),
+    "runs": ("runstone.cli.runs", "List and show the runs of the database of all runs."),
+    "tail": ("runstone.cli.tail", "List the newest runs."),
+    "history": ("runstone.cli.history", "Tell how runs went, by day, pipeline or status."),
+    "archive": ("runstone.cli.archive", "Write a run into one file."),
+    "import": ("runstone.cli.import_", "Take a run out of such a file."),
+    "ledger": ("runstone.cli.ledger", "Tend the database of all runs."),
+    "delete": ("runstone.cli.delete", "Delete runs, with all that belongs to them."),
+    "cleanup": ("runstone.cli.cleanup", "Delete old runs, and give the space back."),
+    "tag": ("runstone.cli.tag", "Tag a run, or take a tag away."),
+    "note": ("runstone.cli.note", "Write a note about a run."),
+    "compare": ("runstone.cli.compare", "Tell in what runs differ."),
+    "sql": ("runstone.cli.sql", "Ask the database of all runs with SQL."),
+    "export": ("runstone.cli.export", "Write runs as JSON, CSV or Parquet."),
     "completion": ("runstone.cli.completion", "Print the script that completes commands in your shell."),
 }
 
@@ -66,8 +79,8 @@ class Commands(click.Group):
 def runstone() -> None:
     """Run Python pipelines, and keep a record of every run that can be trusted.
 
-    RUN is a run folder, or the name or the id of a run in ./runs, or the first characters of its id. RUN/BLOCK is one
-    block of it.
+    RUN is a run folder, or the name of one in ./runs, or the id of a run there or in the ledger, or the first letters
+    of its id. RUN/BLOCK is one block of it.
     """
 
 
@@ -99,11 +112,11 @@ def invoke(args: list[str], *, own_process: bool = False) -> int:
 
 
 def _own(error: Exception) -> int:
-    from runstone.errors import FolderError, RunError, RunstoneError
+    from runstone.errors import FolderError, LedgerError, RunError, RunstoneError, StatementError
 
     if not isinstance(error, RunstoneError):
         raise error
-    wrong_use = not isinstance(error, (FolderError, RunError))
+    wrong_use = isinstance(error, StatementError) or not isinstance(error, (FolderError, LedgerError, RunError))
     return complain(str(error), 2 if wrong_use else 1)
 
 

@@ -9,6 +9,7 @@ import click
 from runstone.cli.arguments import pretty_option, run_argument
 from runstone.cli.printing import print_json
 from runstone.folder import find
+from runstone.ledger.locating import locate
 
 
 @click.command()
@@ -20,7 +21,7 @@ def command(run: str, pretty: bool, include_run_info: bool) -> None:
 
     Works while it runs, after its process died, and on a copy. Exits 0 whenever the run could be read, else 1.
     """
-    status = find.status_of(run, include_run_info=include_run_info)
+    status = find.status_of(run, include_run_info=include_run_info, locate=locate)
     print_json(status, pretty=pretty)
     if "error" in status:
         sys.exit(1)

@@ -12,7 +12,7 @@ from runstone.cli.printing import print_json
 from runstone.errors import RunNotFound
 from runstone.folder import observe
 from runstone.folder.follow import end_of, follow
-from runstone.folder.resolve import locate
+from runstone.ledger.locating import locate
 
 
 @click.command()

@@ -11,7 +11,8 @@ import click
 from runstone.cli.arguments import complete_run
 from runstone.cli.reading import reading_block
 from runstone.errors import RunNotFound
-from runstone.folder.resolve import Located, locate
+from runstone.folder.resolve import Located
+from runstone.ledger.locating import locate
 
 _NUMBERS = re.compile(r"[0-9]{1,18}(?:,[0-9]{1,18})*")
 

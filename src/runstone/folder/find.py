@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,13 +11,15 @@ from runstone.errors import FolderError, RunNotFound
 from runstone.folder import layout, observe
 from runstone.folder.foreign import door
 from runstone.folder.look import Look
-from runstone.folder.resolve import locate
+from runstone.folder.resolve import Located, locate
 
 
-def status_of(run: str, *, include_run_info: bool = False) -> dict[str, Any]:
+def status_of(
+    run: str, *, include_run_info: bool = False, locate: Callable[[str], Located] = locate
+) -> dict[str, Any]:
     """The status object of a run; `{"status": "missing"|"error", "error": ...}` where there is none to be had.
 
-    Of RUN/BLOCK it has the record of that block, `block`, as well.
+    Of RUN/BLOCK it has the record of that block, `block`, as well. locate: finds what RUN means, or raises RunNotFound.
     include_run_info: add `run_info`, the content of `run.json`, or of pipefunc's `run_info.json`.
     """
     try:

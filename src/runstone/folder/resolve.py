@@ -7,7 +7,7 @@ import os
 import msgspec
 
 from runstone import config
-from runstone.errors import FolderError, ForeignFolder, RunNotFound
+from runstone.errors import FolderError, ForeignFolder, RunAmbiguous, RunNotFound
 from runstone.folder import layout
 from runstone.folder.foreign import door
 from runstone.folder.look import Look
@@ -15,7 +15,9 @@ from runstone.folder.read import read_info
 
 _MINIMUM = 4
 _NAMED = 10
-_SEPARATORS = tuple({"/", os.sep, os.altsep or "/"})
+_COMPARED = 2_000
+_SUGGESTED = 3
+SEPARATORS = tuple({"/", os.sep, os.altsep or "/"})
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +42,12 @@ def locate(run: str | os.PathLike[str], root: str | None = None) -> Located:
     if _is_run(text):
         return Located(folder=text)
     root = root or config.runs_root()
-    head, name = _split(text)
+    head, name = split_block(text)
     if name:
         folder = head if _is_run(head) else _below(root, head)
         if folder is not None:
             return Located(folder=folder, block=_known_block(folder, head, name))
-    if any(separator in text for separator in _SEPARATORS):
+    if any(separator in text for separator in SEPARATORS):
         return Located(folder=text)
     return Located(folder=_named(root, text))
 
@@ -55,7 +57,11 @@ def resolve(run: str | os.PathLike[str], root: str | None = None) -> str:
 
     Raises RunNotFound, also if it is a block that is named.
     """
-    found = locate(run, root)
+    return whole(run, locate(run, root))
+
+
+def whole(run: str | os.PathLike[str], found: Located) -> str:
+    """The folder of what was found for `run`. Raises RunNotFound if that is a block."""
     if found.block is not None:
         named = os.fspath(run)
         raise RunNotFound(f"{named} is a block; this is about whole runs, so name the run: {shown(found.folder)}")
@@ -72,13 +78,44 @@ def shown(folder: str) -> str:
     return os.path.abspath(folder) if relative.startswith(os.pardir) else relative
 
 
+def no_run_in(folder: str) -> RunNotFound:
+    """The error for a folder that is no run; it names runs beside it that could be meant."""
+    return RunNotFound(f"no run in {folder}: {layout.RUN} is not there{_similar(folder)}")
+
+
+def _similar(folder: str, within: str | None = None) -> str:
+    """`; did you mean ...?` with runs beside this folder that are called much like it, "" if there are none.
+
+    within: what the user writes before the name of a run there, if it is not the place of the folder.
+    """
+    from difflib import get_close_matches
+
+    beside, name = os.path.split(folder.rstrip("".join(SEPARATORS)))
+    try:
+        names = sorted(os.listdir(beside or os.curdir))[:_COMPARED]
+    except OSError:
+        return ""
+    # what begins with the name of a pipeline is named after it
+    close = get_close_matches(name, names) or [each for each in names if each.startswith(f"{name}-")]
+    found = [each for each in close if _is_run(os.path.join(beside, each))][:_SUGGESTED]
+    before = beside if within is None else within
+    return f"; did you mean {' or '.join(os.path.join(before, each) for each in found)}?" if found else ""
+
+
+def typed(folder: str) -> str:
+    """A folder as a part of a command for a shell."""
+    import shlex
+
+    return shlex.quote(shown(folder))
+
+
 def _is_run(path: str) -> bool:
     return os.path.isfile(os.path.join(path, layout.RUN)) or door.is_run(path)
 
 
-def _split(text: str) -> tuple[str, str]:
-    """What stands before the last separator, and behind it."""
-    at = max(text.rfind(separator) for separator in _SEPARATORS)
+def split_block(text: str) -> tuple[str, str]:
+    """What stands before the last separator, and behind it; empty if there is none."""
+    at = max(text.rfind(separator) for separator in SEPARATORS)
     return (text[:at], text[at + 1 :]) if at > 0 else ("", "")
 
 
@@ -87,7 +124,7 @@ def _below(root: str, name: str) -> str | None:
 
     Raises RunNotFound if several runs fit.
     """
-    if any(separator in name for separator in _SEPARATORS) or name in (os.curdir, os.pardir):
+    if any(separator in name for separator in SEPARATORS) or name in (os.curdir, os.pardir):
         return None
     if _is_run(os.path.join(root, name)):
         return os.path.join(root, name)
@@ -104,7 +141,9 @@ def _named(root: str, text: str) -> str:
     if os.path.isdir(text):
         raise RunNotFound(f"no run in {text}: {layout.RUN} is not there")
     hint = "" if len(text) >= _MINIMUM else f"; of an id give at least {_MINIMUM} characters"
-    raise RunNotFound(f"no run {text!r} here, and none with this id in {shown(root)}{hint}")
+    raise RunNotFound(
+        f"no run {text!r} here, and none with this id in {shown(root)}{_similar(os.path.join(root, text), '') or hint}"
+    )
 
 
 def _by_prefix(root: str, prefix: str) -> str | None:
@@ -112,7 +151,7 @@ def _by_prefix(root: str, prefix: str) -> str | None:
     found = _by_id(root, prefix) if len(prefix) >= _MINIMUM else []
     if len(found) > 1:
         listed = ", ".join(os.path.basename(path) for path in sorted(found)[:_NAMED])
-        raise RunNotFound(f"{prefix!r} fits {len(found)} runs: {listed}; give more characters of the id")
+        raise RunAmbiguous(f"{prefix!r} fits {len(found)} runs: {listed}; give more characters of the id")
     return found[0] if found else None
 
 

@@ -78,7 +78,8 @@ class RunWriter:
         self.broken: FolderError | None = None
         # events that somebody else wants to know of, in order; whoever takes them removes them
         self.heard: list[ev.Event] | None = None
-        self.on_ending: Callable[[], None] | None = None
+        # its end is recorded and on the disk, and nobody has taken the run over before
+        self.complete = False
         self._sync_lock = threading.Lock()
         self._pid = os.getpid()
         self._journal = _File(journal, f"{folder}/{layout.journal(epoch)}", len(written), written)
@@ -319,15 +320,13 @@ class RunWriter:
     def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """Sync everything, then record and sync the end; the last checkpoint follows. Blocks must have ended."""
         self.check()
-        if self.on_ending is not None:
-            self.on_ending()
         self._write_values()
         self.sync()
         self.event(ev.RunEnded, status=status, reason=reason, message=message, receipts=list(receipts))
         self.sync()
         # held up since the last look, this process may have written its end behind what still counted
         self.check_epoch()
-        self._closed = True
+        self._closed = self.complete = True
         # the end is on the disk; whoever finds no checkpoint folds the journal
         with contextlib.suppress(StorageError):
             self.write_checkpoint()

@@ -35,23 +35,28 @@ class Attachment:
         """Bring what is new, and on the disk, into the ledger. Raises LedgerError, FolderError, OSError."""
         if self._since is None:
             self._project_folder(store)
-        rows, heard = self._rows()
+        rows = self.rows()
         if rows is None:
             return
         if put(store, rows) is Outcome.GAP:
             self._project_folder(store)
-            return
+        else:
+            self.taken(rows)
+
+    def finish(self, store: Store) -> None:
+        """The same, when the run has ended. Raises LedgerError, FolderError, OSError."""
+        if self.writer.complete:
+            self.project(store)
+        else:
+            # this process does not know what of its records counts
+            self._project_folder(store)
+
+    def taken(self, rows: Rows) -> None:
+        """The ledger has these rows now."""
         self._since = self._seq = rows.run.seq
         self._changed = {row.block for row in rows.blocks if row.status in _MOVING}
         with self.writer.lock:
-            del self._heard[:heard]
-
-    def finish(self, store: Store) -> None:
-        """The same, for the last time. Raises LedgerError, FolderError, OSError."""
-        self.project(store)
-        if self.writer.broken is not None:
-            # this process no longer knows what of its records counts
-            self._project_folder(store)
+            self._heard[:] = [event for event in self._heard if event.seq > rows.run.seq]
 
     def failed(self) -> None:
         """The ledger could not be written: what waits for it is kept as long as it takes little room."""
@@ -76,16 +81,18 @@ class Attachment:
             return None
         return self._changed.union(block for event in heard if (block := getattr(event, "block", None)) is not None)
 
-    def _rows(self) -> tuple[Rows | None, int]:
-        """What is new, if anything is, and how many of the events that were heard are in it."""
+    def rows(self) -> Rows | None:
+        """What is new and on the disk; None if nothing is, or if that must be read in the folder."""
         writer, state = self.writer, self.writer.state
-        if self._since is None or state.seq == self._seq or writer.broken is not None:
-            return None, 0
+        complete = writer.complete
+        if self._since is None or state.seq == self._seq or (writer.broken is not None and not complete):
+            return None
         if self._fingerprint is None:
             with Look(self.folder) as look:
                 self._fingerprint = fingerprint(input_digests.of_run(look, writer.info.params))
         with writer.lock:
-            writer.flush()
+            if not complete:
+                writer.flush()
             heard = self._heard[:]
             rows = Rows(
                 run=run_row(writer.info, state, self.folder, self._fingerprint),
@@ -94,6 +101,7 @@ class Attachment:
                 since=self._since,
             )
         # nobody is told what a machine that dies now would forget
-        writer.sync()
+        if not complete:
+            writer.sync()
         Taker(rows, writer.epoch).take(heard)
-        return rows, len(heard)
+        return rows

@@ -9,7 +9,7 @@ import msgspec
 
 from runstone import config
 from runstone.errors import FolderError
-from runstone.folder import disk
+from runstone.folder import disk, track_files, track_reading
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 
@@ -22,12 +22,27 @@ class _Note(msgspec.Struct):
     folder: str
 
 
-def remember(place: Place, run_id: str, folder: str) -> None:
-    """Leave a note; where not even that can be written, `runstone ledger sync` finds the run."""
-    notes = _notes()
+def remember(place: Place, run_id: str, folder: str, *, root: str | None = None) -> None:
+    """Leave a note; where not even that can be written, `runstone ledger sync` finds the run.
+
+    For the tracked runs of a process, run_id is the name of their journal, and folder the path to it; such a note is
+    there as long as the process is. root: of the project, if it is not that of the current folder.
+    """
+    path = note(run_id, root)
     with contextlib.suppress(OSError, FolderError):
-        os.makedirs(notes, exist_ok=True)
-        disk.replace(os.path.join(notes, f"{run_id}.json"), msgspec.json.encode(_Note(place.shown, folder)))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        disk.replace(path, msgspec.json.encode(_Note(place.shown, folder)))
+
+
+def note(run_id: str, root: str | None = None) -> str:
+    """Where the note about a run is."""
+    return os.path.join(_notes(root), f"{run_id}.json")
+
+
+def forget(path: str) -> None:
+    """Take a note away."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def catch_up(store: Store, place: Place) -> None:
@@ -38,7 +53,7 @@ def catch_up(store: Store, place: Place) -> None:
     from runstone.ledger.of_folder import project
 
     for path, note in notes:
-        if note.ledger != place.shown:
+        if note.ledger != place.shown or _is_journal(note):
             continue
         try:
             project(store, note.folder)
@@ -49,9 +64,24 @@ def catch_up(store: Store, place: Place) -> None:
             os.unlink(path)
 
 
+def journals(place: Place, root: str) -> list[tuple[str, str]]:
+    """The journals of tracked runs that dead processes left: the path of each note, and that of the journal."""
+    found = [(path, note) for path, note in _read(_notes(root)) if note.ledger == place.shown and _is_journal(note)]
+    return [(path, note.folder) for path, note in found if not _is_being_written(note)]
+
+
 def waiting() -> int:
     """How many runs have a note."""
-    return len(_read(_notes()))
+    return sum(not _is_being_written(note) for _, note in _read(_notes()))
+
+
+def _is_journal(note: _Note) -> bool:
+    return note.folder.endswith(track_files.SUFFIX)
+
+
+def _is_being_written(note: _Note) -> bool:
+    """Whether it is about the tracked runs of a process that may be alive: it brings them itself."""
+    return _is_journal(note) and track_reading.is_being_written(note.folder)
 
 
 def _read(folder: str) -> list[tuple[str, _Note]]:
@@ -70,5 +100,5 @@ def _read(folder: str) -> list[tuple[str, _Note]]:
     return found
 
 
-def _notes() -> str:
-    return os.path.join(config.project_root(), config.OWN, _FOLDER)
+def _notes(root: str | None = None) -> str:
+    return os.path.join(root or config.project_root(), config.OWN, _FOLDER)

@@ -146,7 +146,9 @@ def _put_details(store: Store, key: int, rows: Rows) -> None:
     _put(store, _INSERT_ERROR, key, rows.errors)
     _put(store, _INSERT_ARTIFACT, key, rows.artifacts)
     if rows.voided:
-        void = [{"run_key": key, "start": min(start, run.seq), "stop": min(stop, run.seq)} for start, stop in rows.voided]
+        void = [
+            {"run_key": key, "start": min(start, run.seq), "stop": min(stop, run.seq)} for start, stop in rows.voided
+        ]
         for table in ("error", "artifact"):
             store.many(f"DELETE FROM {table} WHERE run_key = :run_key AND seq >= :start AND seq < :stop", void)
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from runstone.errors import (
@@ -24,15 +25,21 @@ from runstone.errors import (
     LedgerUnreachable,
 )
 from runstone.folder.writer import RunWriter
-from runstone.ledger import behind
+from runstone.ledger import behind, opening
 from runstone.ledger.attach import Attachment
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
+from runstone.ledger.projection import Outcome, put_inside
+from runstone.ledger.track_feed import TrackFeed
 
 TICK_SECONDS = 0.1
 PATIENCE = 1.0
-"""Seconds that the end of a run waits for the ledger."""
+"""Seconds that a process waits for the ledger at its end."""
+
+_GATHER_SECONDS = 0.02
+_MOST_ENDED = 1000
+"""With so many runs waiting, those who make more of them wait as well."""
 
 _LOCK_PATIENCE = 0.4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -50,6 +57,10 @@ class Projector:
         self._complain = complain
         self._complained = False
         self._members: set[Attachment] = set()
+        self._ended: deque[Attachment] = deque()
+        self._feeds: set[TrackFeed] = set()
+        # of them, those that have something to bring
+        self._moving: set[TrackFeed] = set()
         self._turn = threading.Lock()
         self._wake = threading.Event()
         self._asleep = False
@@ -63,33 +74,55 @@ class Projector:
         """From now on bring what this writer records into the ledger."""
         member = Attachment(writer)
         self._members.add(member)
-        # while the end of the run waits for the disk, all before it can be brought
-        writer.on_ending = self._wake.set
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._live, name="runstone-ledger", daemon=True)
-            self._asleep = False
-            self._thread.start()
-        elif self._asleep:
-            self._asleep = False
-            self._wake.set()
+        self._rouse()
         return member
 
-    def leave(self, member: Attachment) -> None:
-        """The run has ended: wait until the ledger has it, for a bounded time."""
-        self._members.discard(member)
+    def know(self, feed: TrackFeed) -> None:
+        """Tracked runs of this process are to come here."""
+        self._feeds.add(feed)
+
+    def part(self, feed: TrackFeed) -> None:
+        """The process is about to end: bring what can be brought until the feed's deadline; a note tells of the rest."""
         if self._turn.acquire(timeout=PATIENCE - _LOCK_PATIENCE):
             try:
-                if self._project(member, last=True):
-                    return
+                self._project(feed, last=True)
+            finally:
+                self._turn.release()
+        self._feeds.discard(feed)
+        self._moving.discard(feed)
+
+    def attend(self, feed: TrackFeed) -> None:
+        """Some of them have something new."""
+        self._moving.add(feed)
+        self._rouse()
+
+    def leave(self, member: Attachment) -> None:
+        """The run has ended; what it has recorded last is brought soon, and before this process ends."""
+        self._members.discard(member)
+        self._ended.append(member)
+        if len(self._ended) > _MOST_ENDED:
+            self.flush()
+        else:
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Bring everything now, for a bounded time: somebody is about to read, or this process to end."""
+        if self._turn.acquire(timeout=PATIENCE - _LOCK_PATIENCE):
+            try:
+                self._bring()
+                for feed in tuple(self._feeds):
+                    self._project(feed, last=True)
             finally:
                 self._turn.release()
         else:
-            self._say(f"the ledger {self.place.shown} is held up")
-        behind.remember(self.place, member.run_id, member.folder)
-        self._may_be_behind = True
+            self._say(f"the ledger {self.place.shown} is held up; runs come into it later")
 
     def close(self) -> None:
-        """Let go of the ledger, unless it is in use."""
+        """Bring everything, and let go of the ledger, unless it is in use."""
+        if self._ended or self._members or self._moving:
+            self.flush()
+        while self._ended:
+            self._leave_note(self._ended.popleft())
         if self._turn.acquire(timeout=_LOCK_PATIENCE):
             try:
                 self._let_go()
@@ -102,19 +135,64 @@ class Projector:
             # while the run has begun its work; a new ledger takes some time to be made
             self._connect()
         while True:
-            # a run that takes less than a tick is brought by the one who waits for its end
             self._asleep = idle >= _LINGER_TICKS
             if self._wake.wait(None if self._asleep else TICK_SECONDS):
+                # those that end at the same time go together
+                time.sleep(_GATHER_SECONDS)
                 self._wake.clear()
             with self._turn:
-                for member in tuple(self._members):
-                    self._project(member)
+                self._bring()
+                self._bring_tracked()
                 if self._may_be_behind:
                     self._catch_up()
                 self._tend()
-            idle = 0 if self._members or self._may_be_behind else idle + 1
+            idle = 0 if self._members or self._moving or self._may_be_behind else idle + 1
 
-    def _project(self, member: Attachment, *, last: bool = False) -> bool:
+    def _rouse(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._live, name="runstone-ledger", daemon=True)
+            self._asleep = False
+            self._thread.start()
+        elif self._asleep:
+            self._asleep = False
+            self._wake.set()
+
+    def _bring(self) -> None:
+        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        for member in self._all_but_taken_together(ended):
+            if not self._project(member, last=True):
+                self._leave_note(member)
+        for member in tuple(self._members):
+            self._project(member)
+
+    def _bring_tracked(self) -> None:
+        for feed in tuple(self._moving):
+            # whoever has something new meanwhile comes again
+            self._moving.discard(feed)
+            if not self._project(feed) or not feed.at_rest:
+                self._moving.add(feed)
+
+    def _all_but_taken_together(self, ended: list[Attachment]) -> list[Attachment]:
+        """Bring runs that have ended in one transaction; returns those that have to be brought one by one."""
+        if len(ended) < 2 or (store := self._connect()) is None:
+            return ended
+        left = []
+        try:
+            told = [(member, member.rows() if member.writer.complete else None) for member in ended]
+            with store.writing():
+                for member, rows in told:
+                    if rows is None or put_inside(store, rows) is Outcome.GAP:
+                        left.append(member)
+        except (LedgerError, FolderError, OSError):
+            # whatever it is, it is told by those it is about
+            return ended
+        return left
+
+    def _leave_note(self, member: Attachment) -> None:
+        behind.remember(self.place, member.run_id, member.folder)
+        self._may_be_behind = True
+
+    def _project(self, member: Attachment | TrackFeed, *, last: bool = False) -> bool:
         """Whether the ledger has now all that the member has recorded."""
         store = self._connect()
         if store is None:
@@ -192,12 +270,21 @@ class Projector:
 _projectors: dict[Place, Projector] = {}
 
 
+def flush() -> None:
+    """Bring everything that this process has recorded into its ledgers, for a bounded time."""
+    for each in tuple(_projectors.values()):
+        each.flush()
+
+
 def of(place: Place, complain: Callable[[str], None]) -> Projector:
     """The projector of this process for a ledger."""
     found = _projectors.get(place)
     if found is None:
         found = _projectors.setdefault(place, Projector(place, complain))
     return found
+
+
+opening.before_reading.append(flush)
 
 
 def _close_all() -> None:

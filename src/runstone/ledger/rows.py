@@ -28,18 +28,18 @@ TRACEBACK_KEPT = 4000
 PATH_KEPT = 4096
 _LARGEST = 2**63 - 1
 _LONGEST_LEASE = 1e9
-_NO_TIME = "1970-01-01T00:00:00.000000Z"
+NO_TIME = "1970-01-01T00:00:00.000000Z"
 _DEEPEST = 500
 """How deep JSON is nested at most: SQLite takes twice that."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `pipeline_run`, as far as it follows from the run itself."""
+    """A row of `pipeline_run`, as far as it follows from the run itself. rows_in to metrics: of tracked runs."""
 
     run_id: str
     workspace: str
@@ -72,6 +72,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     progress_failed: int
     error_count: int
     artifact_count: int
+    rows_in: int | None = None
+    rows_out: int | None = None
+    llm_calls: int | None = None
+    tokens: int | None = None
+    metrics: str = "{}"
     input_fingerprint: str | None
     code_ref: str | None
     config_hash: str | None
@@ -196,44 +201,44 @@ def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str
     counted = progress(info, state)
     driver = state.driver
     name = text(info.pipeline.name)
-    created_at = _time(info.created_at) or _NO_TIME
+    created_at = time_text(info.created_at) or NO_TIME
     return RunRow(
         run_id=text(info.id),
         workspace=text(info.workspace),
         pipeline_id=pipeline_id(info.workspace, info.pipeline.name),
         pipeline_name=name,
-        pipeline_version=_maybe(info.pipeline.version),
+        pipeline_version=text_or_none(info.pipeline.version),
         status=state.status.value,
         reason=None if state.reason is None else state.reason.value,
         message=text(state.message),
-        error=_maybe(first_error(state)),
+        error=text_or_none(first_error(state)),
         variables=variables(info.params),
         trigger_kind=text(info.trigger),
-        job_id=_maybe(info.job_id),
-        retry_of=_maybe(info.retry_of),
-        parent_id=_maybe(info.parent_id),
-        imported_from=_maybe(info.imported_from),
-        trace_id=_maybe(info.trace_id),
+        job_id=text_or_none(info.job_id),
+        retry_of=text_or_none(info.retry_of),
+        parent_id=text_or_none(info.parent_id),
+        imported_from=text_or_none(info.imported_from),
+        trace_id=text_or_none(info.trace_id),
         created_at=created_at,
-        started_at=_time(state.started_at),
-        updated_at=_time(state.updated_at),
-        finished_at=(_time(state.finished_at) or created_at) if state.done else None,
-        cancel_requested_at=_time(state.cancel_requested_at),
+        started_at=time_text(state.started_at),
+        updated_at=time_text(state.updated_at),
+        finished_at=(time_text(state.finished_at) or created_at) if state.done else None,
+        cancel_requested_at=time_text(state.cancel_requested_at),
         duration_seconds=run_seconds(state, crashed=False),
         host=None if driver is None else text(driver.host),
-        driver=None if driver is None else _json(driver),
+        driver=None if driver is None else json_text(driver),
         lease_seconds=info.lease_seconds if 0 < info.lease_seconds < _LONGEST_LEASE else _LONGEST_LEASE,
-        progress_done=_number(counted["done"]) or 0,
-        progress_total=_number(counted["total"]),
-        progress_failed=_number(counted["failed"]) or 0,
-        error_count=_number(state.error_count) or 0,
-        artifact_count=_number(state.artifact_count) or 0,
+        progress_done=whole_number(counted["done"]) or 0,
+        progress_total=whole_number(counted["total"]),
+        progress_failed=whole_number(counted["failed"]) or 0,
+        error_count=whole_number(state.error_count) or 0,
+        artifact_count=whole_number(state.artifact_count) or 0,
         input_fingerprint=fingerprint,
-        code_ref=_maybe(info.started_by.commit or info.pipeline.code_ref),
-        config_hash=info.config_hash if _SHA256.fullmatch(info.config_hash or "") else None,
+        code_ref=text_or_none(info.started_by.commit or info.pipeline.code_ref),
+        config_hash=info.config_hash if SHA256.fullmatch(info.config_hash or "") else None,
         run_folder=None if folder is None else text(folder, PATH_KEPT),
-        epoch=_number(state.epoch) or 0,
-        seq=_number(state.seq) or 0,
+        epoch=whole_number(state.epoch) or 0,
+        seq=whole_number(state.seq) or 0,
     )
 
 
@@ -251,22 +256,22 @@ def _block_row(position: int, name: str, block: BlockState) -> BlockRow:
         position=position,
         block=text(name),
         status=block.status.value,
-        attempt=_number(block.attempt) or 0,
+        attempt=whole_number(block.attempt) or 0,
         reason=None if block.reason is None else block.reason.value,
         message=text(block.message),
-        started_at=_time(block.started_at),
-        finished_at=_time(block.finished_at),
+        started_at=time_text(block.started_at),
+        finished_at=time_text(block.finished_at),
         duration_seconds=block.duration,
-        total=_number(block.total),
-        ok=_number(block.ok) or 0,
-        failed=_number(block.failed) or 0,
-        upstream_failed=_number(block.upstream_failed) or 0,
-        retries=_number(block.retries) or 0,
-        error_count=_number(block.errors) or 0,
-        bytes=_number(sum(output.bytes for output in block.outputs.values())) or 0,
+        total=whole_number(block.total),
+        ok=whole_number(block.ok) or 0,
+        failed=whole_number(block.failed) or 0,
+        upstream_failed=whole_number(block.upstream_failed) or 0,
+        retries=whole_number(block.retries) or 0,
+        error_count=whole_number(block.errors) or 0,
+        bytes=whole_number(sum(output.bytes for output in block.outputs.values())) or 0,
         cpu_seconds=block.cpu_seconds,
-        peak_memory=_number(block.peak_memory),
-        adopted_from=_maybe(block.adopted_from),
+        peak_memory=whole_number(block.peak_memory),
+        adopted_from=text_or_none(block.adopted_from),
     )
 
 
@@ -289,8 +294,8 @@ class Taker:
                 self._rows.events.append(_event_row(event, self._epoch))
 
     def _taken_over(self, event: ev.RunTakenOver) -> None:
-        self._epoch = max(self._epoch, _number(event.epoch) or 0)
-        at = _time(event.at) or _NO_TIME
+        self._epoch = max(self._epoch, whole_number(event.epoch) or 0)
+        at = time_text(event.at) or NO_TIME
         self._rows.attempt_ends.append(AttemptEnd(block=None, status="crashed", finished_at=at))
         for place in self._open.values():
             self._close(place, status="crashed", finished_at=at)
@@ -304,9 +309,9 @@ class Taker:
                 seq=event.seq,
                 block=name,
                 element=None,
-                attempt=_number(event.attempt) or 0,
+                attempt=whole_number(event.attempt) or 0,
                 status="running",
-                started_at=_time(event.at),
+                started_at=time_text(event.at),
             )
         )
 
@@ -315,8 +320,8 @@ class Taker:
             text(event.block),
             status=event.status.value,
             reason=None if event.reason is None else event.reason.value,
-            message=_maybe(event.message),
-            finished_at=_time(event.at) or _NO_TIME,
+            message=text_or_none(event.message),
+            finished_at=time_text(event.at) or NO_TIME,
         )
 
     def _attempt_ended(self, block: str, **end: Any) -> None:
@@ -330,9 +335,9 @@ class Taker:
         self._rows.attempts[place] = msgspec.structs.replace(self._rows.attempts[place], **end)
 
     def _error(self, event: ev.ErrorRaised) -> None:
-        block, element, attempt = text(event.block), _number(event.element), _number(event.attempt) or 0
+        block, element, attempt = text(event.block), whole_number(event.element), whole_number(event.attempt) or 0
         said = {"reason": event.reason.value, "type": text(event.type), "message": text(event.message)}
-        at = _time(event.at) or _NO_TIME
+        at = time_text(event.at) or NO_TIME
         if element is None:
             self._attempt_ended(block, status="failed", finished_at=at, **said)
         else:
@@ -380,12 +385,12 @@ def _artifact_row(event: ev.ArtifactSaved) -> ArtifactRow:
         name=text(event.name),
         artifact_type=text(event.artifact_type),
         content_type=text(event.content_type),
-        size_bytes=_number(event.size_bytes) or 0,
+        size_bytes=whole_number(event.size_bytes) or 0,
         sha256=text(event.sha256),
-        block=_maybe(event.block),
-        element=_number(event.element),
-        metadata=_json(event.metadata),
-        created_at=_time(event.at) or _NO_TIME,
+        block=text_or_none(event.block),
+        element=whole_number(event.element),
+        metadata=json_text(event.metadata),
+        created_at=time_text(event.at) or NO_TIME,
     )
 
 
@@ -406,16 +411,16 @@ def _event_row(event: ev.Event, epoch: int) -> EventRow:
     return EventRow(
         seq=event.seq,
         epoch=epoch,
-        at=_time(event.at) or _NO_TIME,
+        at=time_text(event.at) or NO_TIME,
         kind=str(kind.__struct_config__.tag),
-        block=_maybe(getattr(event, "block", None)),
-        body=_json(body) if body else "{}",
+        block=text_or_none(getattr(event, "block", None)),
+        body=json_text(body) if body else "{}",
     )
 
 
 def variables(params: Mapping[str, ParamInfo]) -> str:
     """The parameters as JSON that people can ask for: plain values as they are, others as their preview."""
-    return _json({text(name): _variable(param) for name, param in params.items()})
+    return json_text({text(name): _variable(param) for name, param in params.items()})
 
 
 def _variable(param: ParamInfo) -> Any:
@@ -441,7 +446,7 @@ def pipeline_id(workspace: str, name: str) -> str:
     return hashlib.sha256(f"{workspace}/{name}".encode(errors="backslashreplace")).hexdigest()[:16]
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """As every store takes it; `{}` for what cannot be written so, or is nested without end."""
     try:
         said = _encode(value).decode()
@@ -465,16 +470,16 @@ def text(said: str, most: int = TEXT_KEPT) -> str:
     return said.replace("\0", "�")[:most]
 
 
-def _maybe(said: str | None) -> str | None:
+def text_or_none(said: str | None) -> str | None:
     return None if said is None or said == "" else text(said)
 
 
-def _number(value: int | None) -> int | None:
+def whole_number(value: int | None) -> int | None:
     return value if value is None or 0 <= value <= _LARGEST else max(0, min(value, _LARGEST))
 
 
 @functools.lru_cache(512)
-def _time(said: str | None) -> str | None:
+def time_text(said: str | None) -> str | None:
     """A time in the one form that sorts as a text; None for what is none, or says no zone."""
     if not said:
         return None

@@ -1,0 +1,1 @@
+"""Any code as a run: what is behind `runstone.track`."""

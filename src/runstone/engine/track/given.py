@@ -1,0 +1,231 @@
+"""What users give to `track`, as it can be recorded; what cannot is left out and said once."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from runstone import config
+from runstone.core.moves import DONE
+from runstone.core.statuses import RunStatus, parse_run_status
+from runstone.core.tracked import LARGEST, Metric, Trouble
+from runstone.engine import failures
+from runstone.engine.track.complaints import once
+from runstone.errors import SettingError
+from runstone.folder import clock
+from runstone.folder.preview import preview, type_name
+
+TEXT_LIMIT = 500
+MESSAGE_LIMIT = 4_000
+_TAGS = 50
+_PARAMS_LIMIT = 16_000
+_METRIC_NAME = 100
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_known: set[str] = set()
+
+
+def text(name: str, value: Any, limit: int = TEXT_LIMIT) -> str | None:
+    """A text that is not empty; another value as a text, with a warning."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        once(f"type {name}", f"{name}={_shown(value)} is a {type_name(value)}: give a text")
+        value = as_text(value)
+    said = failures.clean(value)
+    return said if len(said) <= limit else said[:limit]
+
+
+def workspace(given: Any, tenant_id: Any) -> str | None:
+    """The workspace of a run; None, and a warning, if it is none: another one would show the run to others."""
+    name = given if given is not None else tenant_id
+    meant = os.environ.get(config.WORKSPACE_VARIABLE) or config.DEFAULT_WORKSPACE if name is None else name
+    if type(meant) is str and meant in _known:
+        return meant
+    try:
+        found = config.workspace(name)
+    except SettingError as error:
+        once("workspace", f"runs are not tracked: {error}")
+        return None
+    _known.add(found)
+    return found
+
+
+def number(name: str, value: Any) -> int | None:
+    """A count; None, and a warning, for what is none."""
+    if type(value) is int:
+        found = value
+    else:
+        try:
+            found = _count(value)
+        except (TypeError, ValueError, OverflowError):
+            once(f"type {name}", f"{name}={_shown(value)} is not recorded: give a whole number, 0 or more")
+            return None
+    if not 0 <= found <= LARGEST:
+        once(f"range {name}", f"{name}={_shown(value)} is not recorded: give a whole number, 0 or more")
+        return None
+    return found
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(value)
+        return int(value)
+    return operator.index(value)
+
+
+def metric(name: Any, value: Any) -> tuple[str, Metric] | None:
+    """The name of a metric, and its value; None, and a warning, if one of them is none."""
+    if not isinstance(name, str) or not name:
+        once("metric name", f"metric({_shown(name)}, ...) is not recorded: give its name as a text")
+        return None
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError(value)
+        found: int | float = value if type(value) is int else float(value)
+    except (TypeError, ValueError, OverflowError):
+        once(f"metric {name}", f"metric({name!r}, {_shown(value)}) is not recorded: give a number")
+        return None
+    said = failures.clean(name)[:_METRIC_NAME]
+    if isinstance(found, int):
+        return said, found if -LARGEST <= found <= LARGEST else float(found)
+    return said, found if math.isfinite(found) else str(found)
+
+
+def metrics(value: Any) -> dict[str, Metric]:
+    """Several of them."""
+    if not value:
+        return {}
+    if not isinstance(value, Mapping):
+        once("type metrics", f"metrics={_shown(value)} is not recorded: give a dict of numbers")
+        return {}
+    return dict(told for name, one in value.items() if (told := metric(name, one)) is not None)
+
+
+def tags(value: Any) -> list[str]:
+    """Texts, each once."""
+    if not value:
+        return []
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Iterable):
+        once("type tags", f"tags={_shown(value)} is not recorded: give a list of texts")
+        return []
+    found = (text("tags", one) for one in value)
+    return list(dict.fromkeys(one for one in found if one))[:_TAGS]
+
+
+def params(value: Any) -> dict[str, Any]:
+    """Small previews of parameters."""
+    if not value:
+        return {}
+    if not isinstance(value, Mapping):
+        once("type params", f"params={_shown(value)} is not recorded: give a dict")
+        return {}
+    found: dict[str, Any] = {}
+    room = _PARAMS_LIMIT
+    for name, one in value.items():
+        shown = preview(one)
+        room -= len(msgspec.json.encode(shown)) + len(str(name))
+        if room < 0:
+            break
+        found[failures.clean(str(name))[:TEXT_LIMIT]] = shown
+    return found
+
+
+def digest(name: str, value: Any) -> str | None:
+    """A SHA-256 in hex."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        once(f"type {name}", f"{name}={_shown(value)} is not recorded: give a SHA-256, 64 hexadecimal digits")
+        return None
+    return value
+
+
+def run_id(value: Any) -> str | None:
+    """The id of a run; None, and a warning, if it cannot be one."""
+    if isinstance(value, str) and 1 <= len(value) <= 200 and value.isprintable() and value.isascii():
+        return value
+    once("run_id", f"run_id={_shown(value)} is no id of a run: give a text of at most 200 letters")
+    return None
+
+
+def status(value: Any) -> RunStatus | None:
+    """A status, or one of its aliases; None, and a warning, if there is none of that name."""
+    if isinstance(value, RunStatus):
+        return value
+    try:
+        return parse_run_status(value)
+    except (ValueError, AttributeError, TypeError) as error:
+        once("status", f"a status is not recorded: {error}")
+        return None
+
+
+def moment(name: str, value: Any) -> str | None:
+    """A time in RFC 3339 and UTC, of a datetime (without a zone it is in UTC), a text, or seconds since 1970."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, datetime):
+            return _utc(value)
+        if isinstance(value, str):
+            return _utc(datetime.fromisoformat(value))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return clock.rfc3339(round(value * 1e9))
+    except (ValueError, OverflowError, OSError):
+        pass
+    once(f"time {name}", f"{name}={_shown(value)} is not recorded: give a datetime, or 2026-01-31T12:00:00Z")
+    return None
+
+
+def _utc(value: datetime) -> str:
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return f"{aware.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def trouble(error: Any) -> Trouble | None:
+    """What was raised, or a text about it."""
+    if error is None or error == "":
+        return None
+    if isinstance(error, BaseException):
+        found = failures.describe(error)
+        return Trouble(type=found.type, message=found.message, traceback=found.traceback)
+    return Trouble(type="", message=text("error", error, MESSAGE_LIMIT) or "")
+
+
+def unknown(call: str, names: Iterable[str]) -> None:
+    """Say that there is no such argument."""
+    for name in names:
+        once(f"argument {name}", f"{call} knows no {name}=; it is not recorded")
+
+
+def as_text(value: Any) -> str:
+    """Whatever it is."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<a {type_name(value)} that cannot be shown>"
+
+
+def is_done(value: RunStatus) -> bool:
+    """Whether nothing follows this status."""
+    return value in DONE
+
+
+def _shown(value: Any) -> str:
+    try:
+        said = repr(value)
+    except Exception:
+        said = f"a {type(value).__name__}"
+    said = " ".join(failures.clean(said).split())
+    return said if len(said) <= 60 else f"{said[:57]}..."

@@ -1,0 +1,145 @@
+"""Runs whose rows have no end are shown, filtered and counted as they really stand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runstone.core.query import parse
+from runstone.ledger.find import count, find, get
+from runstone.ledger.last_runs import failing
+from runstone.ledger.of_folder import project
+from runstone.ledger.port import Store
+from tests import samples, scripts
+
+WAITS = """
+import pathlib, sys, time
+from runstone import Pipeline, block
+
+@block
+def wait(go: str) -> int:
+    pathlib.Path(go + ".started").touch()
+    while not pathlib.Path(go).exists():
+        time.sleep(0.005)
+    return 1
+
+Pipeline("waits", [wait]).run({"go": sys.argv[2]}, run_folder=sys.argv[1], show_progress=False)
+"""
+
+
+class Waiting:
+    """A run in a process of its own that waits until it is told to go on."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "waiting"
+        self._go = home / "go"
+        script = scripts.write(home / "waits.py", WAITS)
+        self.process = scripts.start(sys.executable, str(script), str(self.folder), str(self._go), cwd=home)
+        scripts.wait_for(Path(f"{self._go}.started"))
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def finish(self) -> None:
+        self._go.touch()
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Waiting]:
+    found = Waiting(tmp_path)
+    yield found
+    found.kill()
+
+
+def ids(store: Store, query: str) -> list[str]:
+    found = [run.run_id for run in find(store, parse(query)).runs]
+    assert count(store, parse(query)) == len(found)
+    return found
+
+
+@pytest.fixture
+def recorded(store: Store, waiting: Waiting, tmp_path: Path) -> str:
+    """The id of the waiting run, which the ledger knows as running; before it another one completed."""
+    samples.run_tiny(tmp_path / "tiny")
+    project(store, str(tmp_path / "tiny"))
+    project(store, str(waiting.folder))
+    (run,) = find(store, parse("status:running")).runs
+    return run.run_id
+
+
+def test_a_run_that_goes_on_is_running(store: Store, recorded: str) -> None:
+    assert ids(store, "status:running") == ids(store, "pipeline:waits") == [recorded]
+    assert ids(store, "status:crashed") == ids(store, "status:crashed pipeline:waits") == []
+    assert ids(store, "-status:running") != []
+    assert get(store, recorded).status == "running"
+
+
+@pytest.mark.parametrize("folder", ["is there", "is gone", "is another run's"])
+def test_a_run_whose_driver_is_dead_is_crashed_everywhere(
+    store: Store, recorded: str, waiting: Waiting, tmp_path: Path, folder: str
+) -> None:
+    waiting.kill()
+    if folder != "is there":
+        shutil.rmtree(waiting.folder)
+    if folder == "is another run's":
+        os.rename(tmp_path / "tiny", waiting.folder)
+
+    assert ids(store, "status:crashed") == ids(store, "status:crashed pipeline:waits") == [recorded]
+    assert ids(store, "status:failed,crashed kind:pipeline") == [recorded]
+    assert recorded in ids(store, "-status:completed")
+    assert ids(store, "status:running") == ids(store, "status:running pipeline:waits") == []
+    assert ids(store, "-status:crashed status:running,completed") != [recorded]
+    assert [each.pipeline_name for each in failing(store, ["default"])] == ["waits"]
+    assert ids(store, "last_run_failed:true") == [recorded]
+
+    (shown,) = (run for run in find(store).runs if run.run_id == recorded)
+    assert (shown.status, shown.recorded_status) == ("crashed", "running")
+    assert get(store, recorded).status == "crashed"
+
+
+def test_looking_changes_no_row(store: Store, recorded: str, waiting: Waiting) -> None:
+    waiting.kill()
+    assert ids(store, "status:crashed") == [recorded]
+    assert store.rows("SELECT status FROM pipeline_run WHERE run_id = :id", {"id": recorded}) == [("running",)]
+
+
+def test_a_folder_that_knows_more_than_the_ledger_is_believed(store: Store, recorded: str, waiting: Waiting) -> None:
+    waiting.finish()
+    assert ids(store, "status:running") == []
+    assert recorded in ids(store, "status:completed")
+    run = get(store, recorded)
+    assert (run.status, run.recorded_status, run.progress_done) == ("completed", "running", 1)
+    assert run.finished_at is not None
+    assert run.duration_seconds is not None
+
+
+def test_a_run_of_another_machine_stays_what_its_row_says(store: Store, recorded: str, waiting: Waiting) -> None:
+    waiting.kill()
+    shutil.rmtree(waiting.folder)
+    elsewhere = '{"host":"far","pid":1,"start_ticks":1,"boot_id":"x","machine_id":"y","pid_namespace":5}'
+    store.rows("UPDATE pipeline_run SET driver = :driver WHERE run_id = :id", {"driver": elsewhere, "id": recorded})
+    assert ids(store, "status:running") == [recorded]
+
+
+def test_a_row_without_a_driver_is_believed(store: Store) -> None:
+    store.rows("INSERT INTO workspace (name, created_at) VALUES ('default', '2026-01-01T00:00:00.000000Z')")
+    store.rows(
+        "INSERT INTO pipeline_run (run_id, workspace, pipeline_id, pipeline_name, status, created_at)"
+        " VALUES ('queued-1', 'default', 'x', 'x', 'pending', '2026-02-01T00:00:00.000000Z')"
+    )
+    assert ids(store, "status:pending") == ids(store, "status:queued") == ["queued-1"]
+
+
+def test_a_damaged_driver_proves_nothing(store: Store, recorded: str, waiting: Waiting) -> None:
+    waiting.kill()
+    shutil.rmtree(waiting.folder)
+    store.rows("UPDATE pipeline_run SET driver = :driver WHERE run_id = :id", {"driver": '{"pid":"x"}', "id": recorded})
+    assert ids(store, "status:running") == [recorded]
