@@ -186,7 +186,7 @@ def main() -> None:
     )
     arguments.add_argument("--no-report", action="store_true")
     said = arguments.parse_args()
-    folder = said.keep or SCRATCH
+    folder = (said.keep or SCRATCH).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[list[str]] = []
     facts: list[str] = []

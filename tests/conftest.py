@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +15,7 @@ if "CI" not in os.environ:
 
 # Runs of tests come into no database unless the test is about that.
 os.environ["RUNSTONE_LEDGER"] = "none"
+
+# Shells let what they start in the background ignore Ctrl-C, and so would every process that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

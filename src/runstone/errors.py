@@ -6,7 +6,8 @@
     │   └── InputError         the parameters of a run do not fit the pipeline
     ├── SettingError           a setting that does not exist, or not with this value
     │   ├── QueryError         a query over runs that cannot be read; knows the position
-    │   └── CursorError        a cursor that was not made here, or for another query
+    │   ├── CursorError        a cursor that was not made here, or for another query
+    │   └── WorkspaceNotFound  no workspace of this name
     ├── RunError               something about one run
     │   ├── RunFailed          the run ended, and not well; has `.run`
     │   ├── RunNotFound        no run under this name, id or folder
@@ -93,6 +94,10 @@ class QueryError(SettingError):
 
 class CursorError(SettingError):
     """A cursor that was cut or changed on its way, or was made for another query."""
+
+
+class WorkspaceNotFound(SettingError):
+    """No workspace of this name."""
 
 
 class RunError(RunstoneError):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from runstone.core import events as ev
 from runstone.core.annotated import acting_tags
 from runstone.core.reasons import Reason
-from runstone.core.statuses import RunStatus
+from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine.launch import Known, Launched
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import FolderError, RunError, RunFailed
 from runstone.folder import manifest, observe
 from runstone.folder.annotations import read_from
+from runstone.folder.load import StoredArray
 from runstone.folder.resolve import no_run_in, shown, typed
 from runstone.ledger.locating import locate
 
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 _TYPES = 3
 _ENDED_WELL = (RunStatus.COMPLETED, RunStatus.DEGRADED)
+_MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
 
 
-class Run:
-    """One run: how it stands, what it made, what went wrong.
+class RunRecord:
+    """What a run tells by its properties: the base of `Run` and of its twin for asyncio in `runstone.workspace`.
 
     Everything is read-only. A run that has not ended is looked at again whenever it is asked; one that has ended never
     changes. Times are RFC 3339 in UTC, durations seconds.
@@ -107,9 +109,8 @@ class Run:
     @property
     def duration_seconds(self) -> float | None:
         """From start to end, or to the last that was recorded if it crashed; None while it goes on."""
-        state = self._source.look()
-        if state.done:
-            return observe.run_seconds(state, crashed=False)
+        if self._source.look().done:
+            return self._source.seconds()
         found: float | None = self.status_object().get("duration_seconds")
         return found
 
@@ -182,53 +183,6 @@ class Run:
         """The ids of the files it saved; see `list_artifacts`."""
         return [artifact.artifact_id for artifact in self._source.artifacts()]
 
-    def list_artifacts(self, artifact_type: str | None = None) -> list[ev.ArtifactSaved]:
-        """The files it saved, with name, type, size, media type, checksum and metadata; `path` is below the folder."""
-        found = self._source.artifacts()
-        return [one for one in found if artifact_type is None or one.artifact_type == artifact_type]
-
-    def logs(
-        self,
-        block: str | None = None,
-        element: int | None = None,
-        level: str | None = None,
-        grep: str | None = None,
-    ) -> Iterator[LogLine]:
-        """What its blocks printed, logged and warned of, oldest first; nothing if the run is not kept.
-
-        block, element: of these only; level: at least this one; grep: a regular expression that is found in the
-        message. Raises SettingError for a level or an expression that does not exist.
-        """
-        from runstone.folder.log_reading import read_logs
-        from runstone.folder.log_search import LogQuery
-
-        query = LogQuery.of(block=block or self._block, element=element, level=level, grep=grep)
-        return iter(()) if self.run_folder is None else read_logs(self.run_folder, query)
-
-    def cancel(self, message: str = "", *, wait: float = 10.0) -> str:
-        """Stop it, from any process that reaches its folder; returns its status then.
-
-        wait: seconds to wait for the end; 0 only asks. A run whose process is proven dead is recorded as cancelled.
-        Raises RunError if it is not kept, FolderError if its folder cannot be written.
-        """
-        from runstone.engine.stop import cancel
-
-        if self.run_folder is None:
-            raise RunError("this run is not kept, so nothing can be left there for it; use the handle of run_async")
-        return str(cancel(self.run_folder, message=message, wait=wait)["status"])
-
-    def why(self, block: str | None = None, element: int | tuple[int, ...] | None = None) -> Explanation:
-        """Why it is as it is, or one of its blocks, or an element of that: to be printed, or asked for its fields.
-
-        element: its flat number, or an index for each axis. Raises SettingError for what the run does not have, and
-        RunError if it is not kept.
-        """
-        from runstone.folder.why import explain
-
-        if self.run_folder is None:
-            raise RunError("this run is not kept, so nobody can tell why; give run(...) a run_folder")
-        return explain(self.run_folder, block or self._block, element)
-
     def explain(self) -> str:
         """How it ended and where to look, in a few words."""
         return "\n".join([self._headline(), *self._see_it()])
@@ -276,6 +230,77 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<run {self.id[:8]} of {self.pipeline!r}: {self.status}>"
+
+
+class Run(RunRecord):
+    """One run: how it stands, what it made, what went wrong.
+
+    Everything is read-only. A run that has not ended is looked at again whenever it is asked; one that has ended never
+    changes. Times are RFC 3339 in UTC, durations seconds.
+    """
+
+    def get_result(self) -> dict[str, Any]:
+        """All outputs by name, loaded; what a mapped block made as a list, of lists if it has more axes.
+
+        An element that failed is a `Failed` in its place; outputs of blocks that were skipped or allowed to fail are
+        left out. Raises RunError if the run has not ended, or not well: `outputs` has what was made.
+        """
+        if self.status not in _ENDED_WELL:
+            raise RunError(f"{self._headline()}; what it made so far is in its outputs, one by one")
+        state = self._source.look()
+        found = {
+            name: self.outputs[name]
+            for name, block in self._source.info.outputs.items()
+            if state.blocks[block.name].status in _MADE
+        }
+        return {name: value.to_list() if isinstance(value, StoredArray) else value for name, value in found.items()}
+
+    def list_artifacts(self, artifact_type: str | None = None) -> list[ev.ArtifactSaved]:
+        """The files it saved, with name, type, size, media type, checksum and metadata; `path` is below the folder."""
+        found = self._source.artifacts()
+        return [one for one in found if artifact_type is None or one.artifact_type == artifact_type]
+
+    def logs(
+        self,
+        block: str | None = None,
+        element: int | None = None,
+        level: str | None = None,
+        grep: str | None = None,
+    ) -> Iterator[LogLine]:
+        """What its blocks printed, logged and warned of, oldest first; nothing if the run is not kept.
+
+        block, element: of these only; level: at least this one; grep: a regular expression that is found in the
+        message. Raises SettingError for a level or an expression that does not exist.
+        """
+        from runstone.folder.log_reading import read_logs
+        from runstone.folder.log_search import LogQuery
+
+        query = LogQuery.of(block=block or self._block, element=element, level=level, grep=grep)
+        return iter(()) if self.run_folder is None else read_logs(self.run_folder, query)
+
+    def cancel(self, message: str = "", *, wait: float = 10.0) -> str:
+        """Stop it, from any process that reaches its folder; returns its status then.
+
+        wait: seconds to wait for the end; 0 only asks. A run whose process is proven dead is recorded as cancelled.
+        Raises RunError if it is not kept, FolderError if its folder cannot be written.
+        """
+        from runstone.engine.stop import cancel
+
+        if self.run_folder is None:
+            raise RunError("this run is not kept, so nothing can be left there for it; use the handle of run_async")
+        return str(cancel(self.run_folder, message=message, wait=wait)["status"])
+
+    def why(self, block: str | None = None, element: int | tuple[int, ...] | None = None) -> Explanation:
+        """Why it is as it is, or one of its blocks, or an element of that: to be printed, or asked for its fields.
+
+        element: its flat number, or an index for each axis. Raises SettingError for what the run does not have, and
+        RunError if it is not kept.
+        """
+        from runstone.folder.why import explain
+
+        if self.run_folder is None:
+            raise RunError("this run is not kept, so nobody can tell why; give run(...) a run_folder")
+        return explain(self.run_folder, block or self._block, element)
 
 
 class RunErrorRecord:

@@ -449,7 +449,8 @@ def test_follow_waits_for_the_first_run_of_a_project(tmp_path: Path) -> None:
     while len(ended) < 5:
         status = following.line()[2]
         ended += [status] if status not in ("pending", "running") else []
-    assert ended == STATUSES
+    # each run comes into the ledger by itself
+    assert sorted(ended) == sorted(STATUSES)
     assert following.interrupt()[0] == 130
 
 

@@ -26,6 +26,8 @@ job = Pipeline("job", [one])
 def home(tmp_path: Path) -> Path:
     (tmp_path / "job.py").write_text(JOB)
     for name in ("acme", "beta"):
+        made = scripts.runstone("workspace", "create", name, "--description", f"for {name}", cwd=tmp_path)
+        assert (made.returncode, made.stdout) == (0, f"workspace {name} is there; run in it with --workspace {name}\n")
         done = scripts.runstone("run", "job.py", "--workspace", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     return tmp_path
@@ -65,3 +67,23 @@ def test_every_command_about_runs_has_it(name: str) -> None:
     assert command is not None
     options = [option for each in [command, *getattr(command, "commands", {}).values()] for option in each.params]
     assert any("--workspace" in option.opts for option in options)
+
+
+def test_workspaces_are_listed_and_deleted_with_their_runs(home: Path) -> None:
+    listed = scripts.runstone("workspace", "list", cwd=home)
+    assert listed.stdout == "default\nacme  for acme\nbeta  for beta\n"
+    told = json.loads(scripts.runstone("workspace", "list", "--json", cwd=home).stdout)["workspaces"]
+    assert [(each["name"], each["description"]) for each in told][1:] == [("acme", "for acme"), ("beta", "for beta")]
+    refused = scripts.runstone("workspace", "delete", "acme", cwd=home)
+    assert refused.returncode == 2
+    assert "this deletes workspace acme with 1 run; add --yes" in refused.stderr
+    done = scripts.runstone("workspace", "delete", "acme", "--yes", cwd=home)
+    assert (done.returncode, done.stdout) == (0, "deleted workspace acme with 1 run\n")
+    assert scripts.runstone("workspace", "list", cwd=home).stdout == "default\nbeta  for beta\n"
+
+
+def test_a_run_in_a_workspace_that_is_not_there_does_not_begin(home: Path) -> None:
+    done = scripts.runstone("run", "job.py", "--workspace", "acne", cwd=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("runstone: no workspace 'acne'; there is default, acme, beta; ")
+    assert not (home / ".runstone" / "workspaces" / "acne").exists()

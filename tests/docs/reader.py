@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from runstone.ledger import projector
 from tests.docs.likeness import PID, alike
 from tests.docs.page import Fence, Page
 
@@ -39,6 +40,8 @@ class Reader:
             "PYTHONWARNINGS": "error",
         }
         patch.delenv("RUNSTONE_LEDGER", raising=False)
+        # a person types more slowly than the thread that brings runs into the ledger is, on the busiest machine
+        patch.setattr(projector, "PATIENCE", 60.0)
         patch.chdir(home)
         patch.syspath_prepend(str(home))
         patch.setitem(sys.modules, "__main__", self._main)
@@ -95,6 +98,7 @@ class Reader:
         killed = self._background if command == f"kill -9 {PID}" else None
         if killed is not None:
             command = f"kill -9 {killed.pid}"
+        projector.flush()
         with self._popen(["bash", "-c", f"(exit {self._status})\n{command}"], stderr=subprocess.STDOUT) as process:
             assert process.stdout is not None
             first = ""

@@ -15,6 +15,7 @@ from runstone import Pipeline, block
 from runstone.core.settings import Retries, Settings
 from runstone.engine import surroundings
 from runstone.engine.launch import launch
+from tests import scripts
 
 
 @block
@@ -24,8 +25,9 @@ def doubled(number: int) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a process that has run nothing yet."""
+    """As in a process that has run nothing yet, on a machine that has nothing else to do."""
     monkeypatch.setattr(surroundings, "_heard", None)
+    monkeypatch.setattr(surroundings, "PATIENCE", 60.0)
     yield
     commit()
     assert surroundings._asked is None
@@ -87,9 +89,10 @@ def test_a_commit_between_two_runs_is_noticed_at_once(repository: Path, tmp_path
 def test_git_is_not_asked_again_while_the_repository_stays_as_it_is(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(surroundings, "FRESH", 600.0)
     first = commit()
     monkeypatch.setenv("PATH", str(repository / "nowhere"))
-    assert commit() == first
+    assert commit() == first != ""
     monkeypatch.setattr(surroundings, "FRESH", 0.0)
     assert commit() == ""
 
@@ -154,10 +157,13 @@ def test_outside_of_a_repository_git_is_not_started(tmp_path: Path, monkeypatch:
 def test_a_git_that_hangs_is_ended_and_nothing_is_said(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool(tmp_path, f"echo $$ > {tmp_path}/pid; echo '# branch.oid abc'; exec sleep 60")
+    told = f"echo '# branch.oid abc'; echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid"
+    tool(tmp_path, f"{told}; exec sleep 600")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(surroundings, "PATIENCE", 1.0)
-    assert commit() == ""
+    monkeypatch.setattr(surroundings, "PATIENCE", 0.2)
+    state = surroundings.ask()
+    scripts.wait_for(tmp_path / "pid")
+    assert surroundings.commit(state) == ""
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -15,8 +15,11 @@ import apsw
 WORKER = """
 import json, os, sys
 from runstone import Pipeline, block
+from runstone.ledger import projector
 
 BLOCKS, RUNS = int(sys.argv[1]), int(sys.argv[2])
+if float(sys.argv[3]):
+    projector.PATIENCE, projector._LOCK_PATIENCE = 2 * float(sys.argv[3]), float(sys.argv[3])
 
 
 def made(number):
@@ -51,21 +54,32 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "RUNSTONE_LEDGER"}
 
 
-def load(place: Path, *, processes: int, runs: int, blocks: int, pollers: int, snapshot: float) -> dict[str, Any]:
+def load(
+    place: Path, *, processes: int, runs: int, blocks: int, pollers: int, snapshot: float, patience: float = 0.0
+) -> dict[str, Any]:
     """Let so many processes record, while others ask, and one holds a snapshot for so many seconds.
 
+    patience: seconds that each waits for its turn, instead of as long as everybody does: then what is in the ledger
+    does not depend on how busy the machine is.
     Returns the ids that each process says it has recorded, what was written to stderr, and how long an answer took at
     most, in seconds.
     """
     begin = [sys.executable, "-c", WORKER, str(blocks)]
-    first = subprocess.run([*begin, "1"], cwd=place, env=environment(), capture_output=True, text=True, check=True)
+    first = subprocess.run(
+        [*begin, "1", str(patience)], cwd=place, env=environment(), capture_output=True, text=True, check=True
+    )
     reader = apsw.Connection(str(place / ".runstone" / "ledger.db"), flags=apsw.SQLITE_OPEN_READONLY)
     reader.execute("BEGIN")
     before = reader.execute("SELECT count(*) FROM pipeline_run").get
     began = time.monotonic()
     children = [
         subprocess.Popen(
-            [*begin, str(runs)], cwd=place, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*begin, str(runs), str(patience)],
+            cwd=place,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(processes)
     ]

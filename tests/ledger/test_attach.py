@@ -34,6 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RUNSTONE_LEDGER")
     monkeypatch.setattr(projector, "_projectors", {})
+    # who reads has everything, however busy the machine is
+    monkeypatch.setattr(projector, "PATIENCE", 60.0)
     yield tmp_path
     for each in projector._projectors.values():
         each.close()
@@ -174,11 +176,11 @@ def test_while_it_goes_on_it_is_seen(home: Path) -> None:
     @block(mapspec="numbers[i] -> waited[i]")
     def wait(numbers: int) -> int:
         if numbers == 5:
-            gate.wait(20)
+            gate.wait(120)
         return numbers
 
     handle = Pipeline("waiting", [numbers, wait]).run_async({"size": 7})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     seen: list[tuple[Any, ...]] = []
     while not seen or seen[0][1] < 6:
         assert time.monotonic() < deadline, seen
@@ -215,21 +217,25 @@ def test_a_locked_ledger_costs_one_sentence_and_is_brought_up_later(
     assert statuses() == ["degraded"]
     holder = apsw.Connection(".runstone/ledger.db")
     holder.execute("BEGIN IMMEDIATE")
-    began = time.monotonic()
-    assert run().status == run().status == "degraded"
-    assert time.monotonic() - began < 1
-    while behind.waiting() < 2:
-        assert time.monotonic() - began < 20
+    deadline = time.monotonic() + 60
+    took = []
+    # who waited for the ledger would take as long as it is waited for, every time
+    while len(took) < 2 or min(took) >= projector._LOCK_PATIENCE:
+        assert time.monotonic() < deadline, took
+        began = time.monotonic()
+        assert run().status == "degraded"
+        took.append(time.monotonic() - began)
+    while behind.waiting() < len(took):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     (said,) = complaints(capfd)
     assert f"{home}/.runstone/ledger.db is locked" in said
     holder.execute("ROLLBACK")
     holder.close()
-    while len(statuses()) < 3:
-        assert time.monotonic() - began < 40
+    while len(statuses()) <= len(took) or behind.waiting():
+        assert time.monotonic() < deadline + 60
         time.sleep(0.05)
-    assert statuses() == ["degraded"] * 3
-    assert behind.waiting() == 0
+    assert statuses() == ["degraded"] * (1 + len(took))
     assert complaints(capfd) == []
 
 
@@ -338,6 +344,8 @@ def test_a_process_that_ends_right_after_its_run_has_told_it(home: Path) -> None
     script = home / "job.py"
     script.write_text(
         "from runstone import Pipeline, block\n"
+        "from runstone.ledger import projector\n"
+        "projector.PATIENCE = 60.0\n"
         "@block\ndef one() -> int:\n    return 1\n"
         "Pipeline('single', [one]).run({}, show_progress=False)\n"
     )
@@ -350,16 +358,18 @@ def test_the_end_that_somebody_else_writes_for_a_dead_driver_is_told_too(home: P
     script = home / "job.py"
     script.write_text(
         "import time\nfrom runstone import Pipeline, block\n"
-        "@block\ndef wait() -> int:\n    time.sleep(60)\n    return 1\n"
+        "@block\ndef wait() -> int:\n    time.sleep(600)\n    return 1\n"
         "Pipeline('waiting', [wait]).run({}, run_folder='runs/it', show_progress=False)\n"
     )
     child = subprocess.Popen([sys.executable, str(script)])
-    deadline = time.monotonic() + 20
-    while statuses() != ["running"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child.kill()
-    child.wait()
+    try:
+        deadline = time.monotonic() + 60
+        while statuses() != ["running"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        child.kill()
+        child.wait()
     assert statuses() == ["running"]
     told = subprocess.run(
         [sys.executable, "-m", "runstone", "cancel", "runs/it"], capture_output=True, text=True, check=False

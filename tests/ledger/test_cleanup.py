@@ -175,7 +175,7 @@ def living() -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     script.write_text(ENDLESS)
     driver = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: observe.status(str(folder))["status"] == "running")
+        wait_until(lambda: observe.status(str(folder))["status"] == "running", 60)
         yield folder, driver
     finally:
         driver.kill()

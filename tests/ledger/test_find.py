@@ -78,6 +78,7 @@ CASES: dict[str, Callable[[Book], bool]] = {
     "pipeline!=survey": lambda book: book.pipeline_name != "survey",
     "pipeline~URV": lambda book: "urv" in book.pipeline_name.lower(),
     "pipeline~%_": lambda book: "%_" in book.pipeline_name,
+    "pipeline~5%f": lambda book: False,
     "pipeline:ünïcode": lambda book: book.pipeline_name == "ünïcode",
     "tag:prod": lambda book: "prod" in book.tags,
     "tag:prod,draft": lambda book: bool({"prod", "draft"} & set(book.tags)),
@@ -163,6 +164,7 @@ def test_most_of_the_queries_find_something() -> None:
     assert set(empty) < {
         "status:failed status:crashed",
         "tag:nobody",
+        "pipeline~5%f",
         "param.nobody:1",
         "status:failed tag:prod pipeline:train since:3d",
         *(query for query in CASES if query.startswith("id:")),

@@ -158,3 +158,28 @@ def test_the_last_page_is_entered_where_it_begins(shelf: Store, query: str) -> N
     else:
         assert "Index Cond" in plan
         assert "ROW(" in plan[plan.index("Index Cond") :].partition("\n")[0], plan
+
+
+@pytest.mark.parametrize(
+    ("query", "index", "condition"),
+    [
+        ("status:timed_out", "run_by_status", "status"),
+        ("pipeline:survey", "run_by_pipeline", "pipeline_name"),
+        ("tag:prod", "tag", "tag"),
+        ("retry_of:nobody", "run_by_retry", "retry_of"),
+    ],
+)
+def test_nothing_else_is_met_on_the_way_to_what_an_index_finds(
+    shelf: Store, query: str, index: str, condition: str
+) -> None:
+    explained = Explained(shelf)
+    with without_scans(shelf):
+        find(explained, parse(query), limit=5, now=NOW)
+    plan = explained.plans[-1]
+    if shelf.dialect == "sqlite":
+        searched = f"{index} USING PRIMARY KEY" if index == "tag" else f"USING INDEX {index}"
+        assert searched.replace("tag USING", "w USING") in plan, plan
+        assert f"{condition}=?" in plan, plan
+    else:
+        assert f"({condition} = " in plan, plan
+        assert not [line for line in plan.splitlines() if "Filter:" in line and f"{condition} = " in line], plan

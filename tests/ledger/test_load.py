@@ -8,6 +8,6 @@ from tests.harness.ledger_load import judge, load
 
 
 def test_eight_processes_pollers_and_a_long_reader_lose_and_double_nothing(tmp_path: Path) -> None:
-    found = load(tmp_path, processes=8, runs=5, blocks=10, pollers=2, snapshot=2.0)
+    found = load(tmp_path, processes=8, runs=5, blocks=10, pollers=2, snapshot=2.0, patience=60.0)
     assert found["stderr"] == ""
     assert judge(tmp_path, found, 10) == []

@@ -443,10 +443,11 @@ def test_what_a_server_says_is_told_as_ours(
 
 
 def test_a_statement_that_takes_too_long(postgres_server: Server) -> None:
-    store = open_ledger(Place("postgres", f"{postgres_server.new_schema()}&options=-cstatement_timeout%3D50ms"))
+    store = open_ledger(Place("postgres", postgres_server.new_schema()))
+    store.script("SET statement_timeout = '50ms'")
 
     with told(LedgerBusy, f"the ledger {store.where} took too long to answer; {LATER}"):
-        store.rows("SELECT pg_sleep(10)")
+        store.rows("SELECT pg_sleep(60)")
     store.close()
 
 

@@ -19,8 +19,9 @@ from runstone import Pipeline, block
 from runstone.errors import LedgerError, StatementError
 from runstone.ledger import duckdb_file, duckdb_rows, user_sql
 from runstone.ledger.of_folder import project
+from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
-from runstone.ledger.port import Row, Store
+from runstone.ledger.port import Row
 from runstone.ledger.statement import only_statement
 from runstone.ledger.user_sql import Engine, Reader, answering, reader
 
@@ -37,19 +38,33 @@ def halve(number: int) -> int:
     return number // 2
 
 
-@pytest.fixture
-def runs(store: Store, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Three completed runs and two failed ones."""
-    for number in range(5):
-        folder = tmp_path / f"run{number}"
+    folders = [str(tmp_path_factory.mktemp("runs") / f"run{number}") for number in range(5)]
+    for number, folder in enumerate(folders):
         Pipeline("halving", [halve]).run({"number": number}, run_folder=folder, raise_on_error=False)
-        project(store, str(folder))
+    return folders
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def full(request: pytest.FixtureRequest, folders: list[str], tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A ledger with these runs, which nothing here can change."""
+    if request.param == "postgres":
+        place = Place("postgres", request.getfixturevalue("postgres_server").new_schema())
+    else:
+        place = Place("sqlite", str(tmp_path_factory.mktemp("ledger") / "ledger.db"))
+    store = open_ledger(place)
+    for folder in folders:
+        project(store, folder)
+    store.close()
+    return place
 
 
 @pytest.fixture
-def ledger(place: Place, runs: None) -> Iterator[Reader]:
-    """The ledger with these runs, to be asked."""
-    with reader(place) as opened:
+def ledger(full: Place) -> Iterator[Reader]:
+    """It, to be asked."""
+    with reader(full) as opened:
         assert opened is not None
         yield opened
 
@@ -136,7 +151,7 @@ def test_no_way_around_is_open(ledger: Reader, store_kind: str, sql: str) -> Non
         refusal(ledger, sql, Engine.NATIVE)
 
 
-def test_the_connection_itself_would_refuse_whatever_the_text_was_taken_for(ledger: Reader, runs: None) -> None:
+def test_the_connection_itself_would_refuse_whatever_the_text_was_taken_for(ledger: Reader) -> None:
     for sql in ("DELETE FROM tag", "SELECT 1; DELETE FROM tag", "CREATE TABLE mine (number INTEGER)"):
         with pytest.raises(Exception, match=r"refused|read-only|multiple commands"):
             list(ledger.ask(sql).batches)
@@ -262,7 +277,8 @@ def test_ctrl_c_ends_a_long_statement_at_once(ledger: Reader, engine: Engine) ->
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         ask(ledger, sql, engine)
-    assert time.monotonic() - begun < 10
+    # of its own it would take longer than that
+    assert time.monotonic() - begun < 50
     timer.join()
 
 

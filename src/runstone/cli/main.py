@@ -38,13 +38,14 @@ COMMANDS = {
     "tag": ("runstone.cli.tag", "Tag a run, or take a tag away."),
     "note": ("runstone.cli.note", "Write a note about a run."),
     "compare": ("runstone.cli.compare", "Tell in what runs differ."),
+    "workspace": ("runstone.cli.workspace", "Make, list and delete workspaces."),
     "sql": ("runstone.cli.sql", "Ask the database of all runs with SQL."),
     "export": ("runstone.cli.export", "Write runs as JSON, CSV or Parquet."),
     "completion": ("runstone.cli.completion", "Print the script that completes commands in your shell."),
 }
 
 
-_ABOUT_NO_RUN = ("completion", "graph", "ledger", "sql")
+_ABOUT_NO_RUN = ("completion", "graph", "ledger", "sql", "workspace")
 
 
 class Commands(click.Group):

@@ -96,14 +96,12 @@ def _times(seen: RunDetail) -> list[tuple[str, str]]:
 def _metrics(seen: RunDetail) -> list[tuple[str, str]]:
     run = seen.run
     total = "?" if run.progress_total is None else f"{run.progress_total:,}"
+    failed = f", {run.progress_failed:,} failed" if run.progress_failed else ""
     found = [
         ("duration", seconds_text(run.duration_seconds)),
         ("rows in", _number(run.rows_in)),
         ("rows out", _number(run.rows_out)),
-        (
-            "elements",
-            f"{run.progress_done:,} of {total}" + (f", {run.progress_failed:,} failed" if run.progress_failed else ""),
-        ),
+        ("elements", f"{run.progress_done:,} of {total}{failed}" if run.kind == "pipeline" else "-"),
         ("llm calls", _number(seen.llm_calls)),
         ("tokens", _number(seen.tokens)),
     ]
@@ -112,6 +110,7 @@ def _metrics(seen: RunDetail) -> list[tuple[str, str]]:
     return [pair for pair in found if pair[1] != "-" or pair[0] in ("duration", "rows in", "rows out")] + [
         *([("cpu", duration(cpu))] if cpu else []),
         *([("peak memory", size(peak))] if peak else []),
+        *((name, value if isinstance(value, str) else f"{value:,.6g}") for name, value in seen.metrics.items()),
     ]
 
 

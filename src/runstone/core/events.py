@@ -222,6 +222,11 @@ class ArtifactSaved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="a
     element: int | None = None
     metadata: dict[str, Any] = {}
 
+    @property
+    def created_at(self) -> str:
+        """When it was saved."""
+        return self.at
+
 
 class Warned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="warning"):
     """Something a reader should know, that ended nothing."""

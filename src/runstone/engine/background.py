@@ -90,18 +90,24 @@ class RunHandle(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return self._wait().__await__()
 
-    async def _wait(self) -> T:
+    async def ended(self) -> None:
+        """Wait until it has ended, however. Whoever stops waiting does the run no harm."""
         import asyncio
 
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._waiting.append((loop, future))
+        await future
+
+    async def _wait(self) -> T:
+        import asyncio
+
         with OwnFramesHidden(self.run_id, self.run_folder):
-            with self._lock:
-                if self._ended.is_set():
-                    return self._outcome()
-                self._waiting.append((loop, future))
             try:
-                await future
+                await self.ended()
             except asyncio.CancelledError:
                 self.cancel()
                 raise

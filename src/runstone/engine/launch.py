@@ -141,11 +141,12 @@ def launch(
     overwrite: bool = False,
     take_over: bool = False,
     trigger: str = "script",
+    job_id: str | None = None,
 ) -> Launched | Known:
     """Check everything, make the folder, record the start; or find that there is nothing to be done.
 
     resume, overwrite: what to do about a run that is in the folder already; take_over: a person's word that its driver
-    is dead. Raises InputError, SettingError, FolderError, StorageError.
+    is dead. Raises InputError, SettingError (WorkspaceNotFound too), FolderError, StorageError.
     """
     if (resume or overwrite) and not isinstance(run_folder, (str, os.PathLike)):
         raise SettingError("resume=True and overwrite=True are about a folder that is there: give run_folder=...")
@@ -156,6 +157,11 @@ def launch(
             raise InputError(f"parameters are given as a dict: write run({{{name!r}: ...}}), not run({name}=...)")
         if name in ("params", "parameters", "inputs"):
             raise InputError(f"parameters are the first argument: write run({{...}}), not run({name}=...)")
+    meant = config.workspace(workspace)
+    if meant != config.DEFAULT_WORKSPACE and not resume:
+        from runstone.ledger.workspaces import require
+
+        require(meant)
     # git answers while everything is checked
     repository = None if run_folder is None else surroundings.ask()
     own = read_settings(Level.RUN, "this run", settings)
@@ -180,7 +186,9 @@ def launch(
     info = RunInfo(
         format=FORMAT,
         id=run_id,
-        workspace=config.workspace(workspace),
+        workspace=meant,
+        job_id=job_id,
+        parent_id=_tracked_around(),
         trigger=trigger,
         created_at=clock.now(),
         pipeline=described,
@@ -253,6 +261,13 @@ def _shown(show: bool | str | None) -> bool:
     from runstone.engine.notebook import shell
 
     return shell() is not None
+
+
+def _tracked_around() -> str | None:
+    """The tracked run that this one begins inside of; None if nothing was tracked in this process."""
+    tracked = sys.modules.get("runstone.engine.track.tracked")
+    around = None if tracked is None else tracked.current()
+    return None if around is None else str(around.run_id)
 
 
 def new_id() -> str:

@@ -54,12 +54,18 @@ class Lazy(Mapping[str, Any]):
 
 
 class Source(Protocol):
-    """What a `Run` needs to know of its run. info: its start; look: the fold as it is now."""
+    """What a `Run` needs to know of its run. info: its start; look: the fold as it is now; seconds: how long it took,
+    None if it has not ended."""
 
-    info: RunInfo
-    folder: str | None
+    @property
+    def info(self) -> RunInfo: ...
+
+    @property
+    def folder(self) -> str | None: ...
 
     def look(self) -> RunState: ...
+
+    def seconds(self) -> float | None: ...
 
     def status(self) -> dict[str, Any]: ...
 
@@ -103,6 +109,9 @@ class FolderSource:
         if not self._state.done:
             self._state = read.read_run(self._path).state
         return self._state
+
+    def seconds(self) -> float | None:
+        return observe.run_seconds(self.look(), crashed=False)
 
     def status(self) -> dict[str, Any]:
         return observe.status(self._path)
@@ -153,6 +162,9 @@ class MemorySource:
 
     def look(self) -> RunState:
         return self._recorder.state
+
+    def seconds(self) -> float | None:
+        return observe.run_seconds(self.look(), crashed=False)
 
     def status(self) -> dict[str, Any]:
         state = self._recorder.state

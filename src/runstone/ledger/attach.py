@@ -19,8 +19,10 @@ _EVENTS_KEPT = 10_000
 class Attachment:
     """What a writer records, handed to the ledger whenever `project` is called."""
 
-    def __init__(self, writer: RunWriter) -> None:
+    def __init__(self, writer: RunWriter, root: str | None = None) -> None:
+        """root: of the project that the run belongs to; its code may go elsewhere."""
         self.writer = writer
+        self.root = root
         self.folder = writer.folder
         self.run_id = writer.info.id
         # number of the last record that the ledger has of this driver; None: ask it, and read the rest in the folder
@@ -69,12 +71,20 @@ class Attachment:
         # readers are loaded by those who have something to read
         from runstone.ledger import of_folder
 
-        of_folder.project(store, self.folder, self.run_id)
+        if self.writer.broken is None and not self.writer.complete:
+            # what is numbered and not yet in the folder would be taken for told
+            self.writer.flush()
+        of_folder.project(store, self.folder, self.run_id, settle=self._settle)
         epoch, seq = known(store, self.run_id)
         with self.writer.lock:
             self._since = seq if epoch == self.writer.epoch else None
             self._changed = None
             self._heard[:] = [event for event in self._heard if event.seq > seq]
+
+    def _settle(self) -> None:
+        """Bring what was read to the disk: nobody is told what a machine that dies now would forget."""
+        if self.writer.broken is None and not self.writer.complete:
+            self.writer.sync()
 
     def _to_tell(self, heard: list[ev.Event]) -> set[str] | None:
         if self._changed is None:

@@ -8,7 +8,7 @@ import os
 import msgspec
 
 from runstone import config
-from runstone.errors import FolderError
+from runstone.errors import FolderError, LedgerError
 from runstone.folder import disk, track_files, track_reading
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
@@ -28,8 +28,8 @@ def remember(place: Place, run_id: str, folder: str, *, root: str | None = None)
     For the tracked runs of a process, run_id is the name of their journal, and folder the path to it; such a note is
     there as long as the process is. root: of the project, if it is not that of the current folder.
     """
-    path = note(run_id, root)
     with contextlib.suppress(OSError, FolderError):
+        path = note(run_id, root)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         disk.replace(path, msgspec.json.encode(_Note(place.shown, folder)))
 
@@ -45,9 +45,12 @@ def forget(path: str) -> None:
         os.unlink(path)
 
 
-def catch_up(store: Store, place: Place) -> None:
-    """Bring the runs of all notes into the ledger. Raises LedgerError; then the rest is tried again another time."""
-    notes = _read(_notes())
+def catch_up(store: Store, place: Place, root: str | None = None) -> None:
+    """Bring the runs of all notes in a project into the ledger. root: as in `remember`.
+
+    Raises LedgerError; then the rest is tried again another time.
+    """
+    notes = _read(_notes(root))
     if not notes:
         return
     from runstone.ledger.of_folder import project
@@ -57,11 +60,17 @@ def catch_up(store: Store, place: Place) -> None:
             continue
         try:
             project(store, note.folder)
-        except (FolderError, OSError):
-            # deleted meanwhile, or damaged: `runstone ledger check` tells
+        except (FolderError, FileNotFoundError, NotADirectoryError, ValueError):
+            # deleted meanwhile, or damaged, or no path at all: `runstone ledger check` tells
             pass
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        except OSError:
+            # a disk that is away, or no more files to be had, may be otherwise another time
+            continue
+        except LedgerError as error:
+            # one that is of no kind is about this run, which nobody brings there: `runstone ledger sync` tells
+            if type(error) is not LedgerError:
+                raise
+        forget(path)
 
 
 def journals(place: Place, root: str) -> list[tuple[str, str]]:

@@ -127,6 +127,11 @@ def named(store: Store | None, run: str, *, workspace: str) -> Target:
     return _of_folder(folder)
 
 
+def known(store: Store, run: RunSummary) -> Target:
+    """A run of the ledger, with the folders in which it really lies. Raises LedgerError."""
+    return _located(store, _target(run))
+
+
 def configured() -> Retention:
     """What `[retention]` of `runstone.toml` says. Raises SettingError."""
     told = config.section("retention")

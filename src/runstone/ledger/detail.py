@@ -92,6 +92,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     input_fingerprint: str | None
     code_ref: str | None
     config_hash: str | None
+    metrics: dict[str, int | float | str]
     blocks: list[BlockRecord]
     errors: list[ErrorRecord]
     artifacts: list[ArtifactRecord]
@@ -100,8 +101,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ROW = """
-SELECT run_key, CAST(variables AS TEXT), job_id, imported_from, scheduled_at, cancel_requested_at, llm_calls, tokens,
-    input_fingerprint, code_ref, config_hash
+SELECT run_key, CAST(variables AS TEXT), CAST(metrics AS TEXT), job_id, imported_from, scheduled_at,
+    cancel_requested_at, llm_calls, tokens, input_fingerprint, code_ref, config_hash
 FROM pipeline_run WHERE run_id = :run_id
 """
 _CHILDREN = "SELECT count(*) FROM pipeline_run WHERE parent_id = :run_id AND workspace = :workspace"
@@ -124,12 +125,13 @@ def detail(store: Store, run: str, *, workspace: str | None) -> RunDetail:
     found = store.rows(_ROW, {"run_id": summary.run_id})
     if not found:
         raise RunNotFound(f"run {summary.run_id} has just been deleted")
-    key, variables, *rest = found[0]
+    key, variables, metrics, *rest = found[0]
     names = RunDetail.__struct_fields__[2:11]
     said = dict(zip(names, rest, strict=True))
     return RunDetail(
         run=summary,
         params=msgspec.json.decode(variables),
+        metrics=msgspec.json.decode(metrics),
         blocks=_blocks(store, key, crashed=summary.status == RunStatus.CRASHED.value),
         errors=_records(store, ErrorRecord, "error", "seq", key, ERRORS),
         artifacts=_records(store, ArtifactRecord, "artifact", "seq", key, ARTIFACTS),

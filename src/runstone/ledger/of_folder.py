@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from runstone.core.annotated import acting_tags
 from runstone.core.events import Event
@@ -57,15 +57,19 @@ def _after(seq: int, last: int, events: Iterable[Event]) -> Iterator[Event]:
             yield event
 
 
-def project(store: Store, folder: str, run_id: str | None = None) -> Outcome:
+def project(
+    store: Store, folder: str, run_id: str | None = None, *, settle: Callable[[], None] = lambda: None
+) -> Outcome:
     """Bring what a folder says of its run into the ledger. run_id: saves the first look if it is known.
 
+    settle: called when the folder was read, before the ledger is told.
     Raises FolderError, OSError, LedgerError.
     """
     since = (0, 0) if run_id is None else known(store, run_id)
     outcome = Outcome.GAP
     for _ in range(_TRIES):
         rows = rows_of(folder, since)
+        settle()
         outcome = put(store, rows)
         if outcome is not Outcome.GAP:
             break

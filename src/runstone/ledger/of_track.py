@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -29,10 +30,11 @@ from runstone.ledger.rows import (
 from runstone.ledger.tables import Kept, forget
 
 KIND = "stage"
-BATCH = 200
+BATCH = 100
 """Runs that are brought in one transaction."""
 
 _TRIES = 5
+_ASIDE = 0.002
 _LEASE = 30.0
 _TRACEBACK = 30_000
 
@@ -185,6 +187,9 @@ def bring(store: Store, runs: Iterable[Rows]) -> Brought:
     brought = Brought()
     runs = iter(runs)
     while batch := list(islice(runs, BATCH)):
+        if brought.taken:
+            # others have waited meanwhile, and nobody makes a queue of them
+            time.sleep(_ASIDE)
         # locks are taken in one order by all
         left = sorted(batch, key=lambda rows: rows.run.run_id)
         for _ in range(_TRIES):

@@ -11,9 +11,11 @@ import contextlib
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 
+from runstone import config
 from runstone.errors import (
     FolderError,
     LedgerBroken,
@@ -69,10 +71,13 @@ class Projector:
         self._pause = 0.0
         self._next_try = 0.0
         self._may_be_behind = True
+        # of the projects whose runs come here: notes are left there
+        self._roots: set[str] = set()
 
     def join(self, writer: RunWriter) -> Attachment:
         """From now on bring what this writer records into the ledger."""
-        member = Attachment(writer)
+        member = Attachment(writer, _project_root())
+        self._know_root(member.root)
         self._members.add(member)
         self._rouse()
         return member
@@ -80,6 +85,7 @@ class Projector:
     def know(self, feed: TrackFeed) -> None:
         """Tracked runs of this process are to come here."""
         self._feeds.add(feed)
+        self._know_root(feed.journal.root)
 
     def part(self, feed: TrackFeed) -> None:
         """The process is about to end: bring what can be brought until the feed's deadline; a note tells of the rest."""
@@ -100,7 +106,7 @@ class Projector:
         """The run has ended; what it has recorded last is brought soon, and before this process ends."""
         self._members.discard(member)
         self._ended.append(member)
-        if len(self._ended) > _MOST_ENDED:
+        if len(self._ended) > _MOST_ENDED or not self._has_thread():
             self.flush()
         else:
             self._wake.set()
@@ -112,6 +118,9 @@ class Projector:
                 self._bring()
                 for feed in tuple(self._feeds):
                     self._project(feed, last=True)
+            except Exception as error:
+                # whoever calls has other work to do
+                self._stumbled(error)
             finally:
                 self._turn.release()
         else:
@@ -136,32 +145,55 @@ class Projector:
             self._connect()
         while True:
             self._asleep = idle >= _LINGER_TICKS
-            if self._wake.wait(None if self._asleep else TICK_SECONDS):
+            # whoever came just before has seen nobody asleep
+            asleep = self._asleep and not (self._members or self._moving)
+            if self._wake.wait(None if asleep else TICK_SECONDS):
                 # those that end at the same time go together
                 time.sleep(_GATHER_SECONDS)
                 self._wake.clear()
-            with self._turn:
-                self._bring()
-                self._bring_tracked()
-                if self._may_be_behind:
-                    self._catch_up()
-                self._tend()
+            try:
+                self._go_round()
+            except Exception as error:
+                # whatever it is: the runs to come are not to be without anybody who brings them
+                self._stumbled(error)
+                time.sleep(_FIRST_PAUSE)
             idle = 0 if self._members or self._moving or self._may_be_behind else idle + 1
 
+    def _go_round(self) -> None:
+        with self._turn:
+            self._bring()
+            self._bring_tracked()
+            if self._may_be_behind:
+                self._catch_up()
+            self._tend()
+
     def _rouse(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if not self._has_thread():
             self._thread = threading.Thread(target=self._live, name="runstone-ledger", daemon=True)
             self._asleep = False
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # no more threads are to be had, or the interpreter is about to end: `leave` brings everything
+                self._thread = None
         elif self._asleep:
             self._asleep = False
             self._wake.set()
 
+    def _has_thread(self) -> bool:
+        """Whether somebody brings what waits. Once the main thread has ended nobody can tell for how long."""
+        return self._thread is not None and self._thread.is_alive() and threading.main_thread().is_alive()
+
     def _bring(self) -> None:
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
-        for member in self._all_but_taken_together(ended):
-            if not self._project(member, last=True):
-                self._leave_note(member)
+        try:
+            for member in self._all_but_taken_together(ended):
+                if not self._project(member, last=True):
+                    self._leave_note(member)
+        except BaseException:
+            # interrupted, say: they are brought once more, or have a note when this process ends
+            self._ended.extendleft(reversed(ended))
+            raise
         for member in tuple(self._members):
             self._project(member)
 
@@ -183,13 +215,13 @@ class Projector:
                 for member, rows in told:
                     if rows is None or put_inside(store, rows) is Outcome.GAP:
                         left.append(member)
-        except (LedgerError, FolderError, OSError):
+        except Exception:
             # whatever it is, it is told by those it is about
             return ended
         return left
 
     def _leave_note(self, member: Attachment) -> None:
-        behind.remember(self.place, member.run_id, member.folder)
+        behind.remember(self.place, member.run_id, member.folder, root=member.root)
         self._may_be_behind = True
 
     def _project(self, member: Attachment | TrackFeed, *, last: bool = False) -> bool:
@@ -215,6 +247,11 @@ class Projector:
         except (FolderError, OSError):
             # a run that cannot be recorded any more tells that itself
             return False
+        except Exception as error:
+            # a mistake of ours holds up neither the others nor the run itself
+            self._stumbled(error)
+            member.failed()
+            return False
         return True
 
     def _connect(self) -> Store | None:
@@ -226,6 +263,9 @@ class Projector:
                 self._store = open_ledger(self.place, patience=_LOCK_PATIENCE)
             except LedgerError as error:
                 self._refused(error)
+            except Exception as error:
+                self._stumbled(error)
+                self._next_try = time.monotonic() + _LONGEST_PAUSE
             else:
                 self._pause = 0.0
         return self._store
@@ -236,6 +276,12 @@ class Projector:
         self._next_try = time.monotonic() + self._pause
         self._may_be_behind = True
         self._say(str(error))
+
+    def _stumbled(self, error: Exception) -> None:
+        """A fault of ours, not of the ledger: told as well, with where it is."""
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        where = f" ({last[0].filename}:{last[0].lineno})" if last else ""
+        self._say(f"the ledger {self.place.shown} cannot be kept up: {type(error).__name__}: {error}{where}")
 
     def _let_go(self) -> None:
         store, self._store = self._store, None
@@ -260,11 +306,32 @@ class Projector:
         if store is None:
             return
         try:
-            behind.catch_up(store, self.place)
+            for root in tuple(self._roots):
+                behind.catch_up(store, self.place, root)
         except LedgerError as error:
             self._refused(error)
+        except Exception as error:
+            # the notes are there for the next process
+            self._may_be_behind = False
+            self._stumbled(error)
         else:
             self._may_be_behind = False
+
+    def _know_root(self, root: str | None) -> None:
+        if root is not None and root not in self._roots:
+            self._roots.add(root)
+            self._may_be_behind = True
+
+    def hold_still(self) -> bool:
+        """Keep the ledger shut until `go_on`, so that this process can be forked; False if it is in use for too long."""
+        if not self._turn.acquire(timeout=PATIENCE):
+            return False
+        self._let_go()
+        return True
+
+    def go_on(self) -> None:
+        """It has been forked."""
+        self._turn.release()
 
 
 _projectors: dict[Place, Projector] = {}
@@ -289,15 +356,47 @@ opening.before_reading.append(flush)
 
 def _close_all() -> None:
     # what is in the log of a file comes into the file itself, so that who copies that has everything
-    for each in _projectors.values():
+    for each in tuple(_projectors.values()):
         each.close()
 
 
 atexit.register(_close_all)
 
 
+def _project_root() -> str | None:
+    try:
+        return config.project_root()
+    except OSError:
+        # the current folder was deleted
+        return None
+
+
+class _Held(threading.local):
+    """What the thread that forks keeps still."""
+
+    def __init__(self) -> None:
+        self.projectors: list[Projector] = []
+
+
+_held = _Held()
+
+
+def _before_fork() -> None:
+    # SQLite in the child would take the locks of what is open for its own, which they are not: others could then take
+    # the log away that it writes in. What is still open nevertheless is refused there.
+    files = [each for each in tuple(_projectors.values()) if each.place.dialect == "sqlite"]
+    _held.projectors = [each for each in files if each.hold_still()]
+
+
+def _after_fork_in_parent() -> None:
+    held, _held.projectors = _held.projectors, []
+    for each in held:
+        each.go_on()
+
+
 def _after_fork() -> None:
     # a connection must not be used, nor closed, by a process that did not open it
+    _held.projectors = []
     _abandoned.extend(_projectors.values())
     _projectors.clear()
 
@@ -305,4 +404,4 @@ def _after_fork() -> None:
 _abandoned: list[Projector] = []
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)

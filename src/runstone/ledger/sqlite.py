@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +46,11 @@ class SqliteStore:
             raise LedgerDenied(
                 f"the ledger {path} cannot be opened or written: it is a folder; name a file in RUNSTONE_LEDGER"
             )
+        if _inode(path) in _inherited:
+            raise LedgerDenied(
+                f"the ledger {path} was in use when this process was forked, and cannot be used here as well; runs are "
+                "recorded and come into it with a later process, or now: runstone ledger sync"
+            )
         options: dict[str, Any] = {"durable": durable, "read_only": read_only}
         with self._errors():
             try:
@@ -56,6 +62,7 @@ class SqliteStore:
                     raise
                 self._open(f"file:{quote(path)}?immutable=1", patience, **options)
         self._inode = _inode(path)
+        _open.add(self)
 
     def _open(self, path: str, patience: float, *, durable: bool, read_only: bool) -> None:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -183,6 +190,7 @@ class SqliteStore:
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
+        _open.discard(self)
         self._connection.close(True)
 
     @contextlib.contextmanager
@@ -224,3 +232,20 @@ def _inode(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+_open: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_inherited: set[tuple[int, int] | None] = set()
+_abandoned: list[SqliteStore] = []
+
+
+def _after_fork() -> None:
+    # A connection must not be used, nor closed, by a process that did not open it. And SQLite would take the locks of
+    # its files for this process's own: what is opened here as well would have none.
+    _abandoned.extend(_open)
+    _inherited.update(store._inode for store in _abandoned if store._inode is not None)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

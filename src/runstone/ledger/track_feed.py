@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from runstone.core.tracked import TrackDeleted, TrackedState, TrackEvent, TrackSurroundings, apply
-from runstone.errors import FolderError, LedgerError
+from runstone.errors import FolderError, LedgerBusy, LedgerError
 from runstone.folder import track_files, track_reading
 from runstone.folder.track_files import TrackFile
 from runstone.folder.track_journal import TrackJournal
@@ -25,6 +25,8 @@ _WHILE_BUSY = 50
 """Runs that are brought in one go while the process makes many of them: the processor is for the work."""
 
 _BUSY_BYTES = 64 * 1024
+_PATIENCE = 5.0
+_ASIDE = 0.002
 _REST = 5
 """So many times as long as it works, whoever catches up rests."""
 
@@ -48,6 +50,8 @@ class TrackFeed:
         # how much there was when it was last looked at
         self._seen = 0
         self._noted = ""
+        # until when it may be locked before somebody has to be told
+        self._held_up = 0.0
         # runs that have not ended
         self._states: dict[str, TrackedState] = {}
 
@@ -65,7 +69,7 @@ class TrackFeed:
             synced = self.journal.synced
             busy = synced - self._seen > _BUSY_BYTES
             self._seen = synced
-            self._bring(store, _WHILE_BUSY if busy else _AT_ONCE)
+            self._bring_patiently(store, _WHILE_BUSY if busy else _AT_ONCE, time.monotonic() + _PATIENCE)
 
     def finish(self, store: Store) -> None:
         """Bring all of it. Raises LedgerError, FolderError, OSError."""
@@ -73,7 +77,19 @@ class TrackFeed:
             return
         self.journal.flush()
         while not self.at_rest and (self.deadline is None or time.monotonic() < self.deadline):
-            self._bring(store, of_track.BATCH)
+            self._bring_patiently(store, of_track.BATCH, self.deadline or 0.0)
+            time.sleep(_ASIDE)
+
+    def _bring_patiently(self, store: Store, most: int, until: float) -> None:
+        """Other processes bring theirs at the same time: that they are in the way now and then is nothing to tell."""
+        try:
+            self._bring(store, most)
+        except LedgerBusy:
+            self._held_up = self._held_up or until
+            if time.monotonic() >= self._held_up:
+                raise
+        else:
+            self._held_up = 0.0
 
     def failed(self) -> None:
         """The ledger could not be written: the journal has everything."""
