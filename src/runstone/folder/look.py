@@ -6,6 +6,7 @@ descriptor, must be a regular file, and is read up to a limit that the caller na
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ _FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BELOW = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd and os.listdir in os.supports_fd
 
 NAMES_LIMIT = 50_000
+
+_TROUBLES = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ESTALE})
+"""Of the machine, or of this process: they say nothing about whether a file is there."""
 
 
 class Look:
@@ -61,9 +65,8 @@ class Look:
                     if parent is None or last in ("", ".", "..")
                     else os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
                 )
-            except PermissionError as error:
-                raise _denied(name) from error
-            except OSError:
+            except OSError as error:
+                _raise_unless_absent(error, name)
                 self._folders[name] = None
         return self._folders[name]
 
@@ -108,9 +111,10 @@ class Look:
                 if self._outside(relative):
                     return None
                 descriptor = os.open(os.path.join(self.path, relative), _FILE)
-        except PermissionError as error:
-            raise _denied(relative) from error
-        except (OSError, ValueError):
+        except OSError as error:
+            _raise_unless_absent(error, relative)
+            return None
+        except ValueError:
             return None
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
@@ -146,9 +150,10 @@ class Look:
             if parent is None or last in ("", ".", ".."):
                 return None
             descriptor = os.open(last, _FOLDER | _FOLLOWS_NOTHING, dir_fd=parent)
-        except PermissionError as error:
-            raise _denied(folder) from error
-        except (OSError, ValueError):
+        except OSError as error:
+            _raise_unless_absent(error, folder)
+            return None
+        except ValueError:
             return None
         return Look(os.path.join(self.path, folder), descriptor)
 
@@ -199,8 +204,11 @@ class Look:
             return []
 
 
-def _denied(relative: str) -> FolderError:
-    return FolderError(f"{relative} cannot be read: permission denied")
+def _raise_unless_absent(error: OSError, relative: str) -> None:
+    if isinstance(error, PermissionError):
+        raise FolderError(f"{relative} cannot be read: permission denied") from error
+    if error.errno in _TROUBLES:
+        raise FolderError(f"{relative} cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
 if hasattr(os, "pread"):

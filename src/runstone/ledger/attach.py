@@ -31,7 +31,9 @@ class Attachment:
         self._seq = 0
         # blocks that may have changed since the ledger was told; None: all
         self._changed: set[str] | None = None
+        # of the parameters, which are read once
         self._fingerprint: str | None = None
+        self._has_fingerprint = False
 
     def project(self, store: Store) -> None:
         """Bring what is new, and on the disk, into the ledger. Raises LedgerError, FolderError, OSError."""
@@ -97,9 +99,10 @@ class Attachment:
         complete = writer.complete
         if self._since is None or state.seq == self._seq or (writer.broken is not None and not complete):
             return None
-        if self._fingerprint is None:
+        if not self._has_fingerprint:
             with Look(self.folder) as look:
                 self._fingerprint = fingerprint(input_digests.of_run(look, writer.info.params))
+            self._has_fingerprint = True
         with writer.lock:
             if not complete:
                 writer.flush()

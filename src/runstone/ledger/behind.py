@@ -60,17 +60,23 @@ def catch_up(store: Store, place: Place, root: str | None = None) -> None:
             continue
         try:
             project(store, note.folder)
-        except (FolderError, FileNotFoundError, NotADirectoryError, ValueError):
+        except (FolderError, FileNotFoundError, NotADirectoryError, ValueError) as error:
             # deleted meanwhile, or damaged, or no path at all: `runstone ledger check` tells
-            pass
+            if _is_passing(error):
+                continue
         except OSError:
-            # a disk that is away, or no more files to be had, may be otherwise another time
             continue
         except LedgerError as error:
             # one that is of no kind is about this run, which nobody brings there: `runstone ledger sync` tells
             if type(error) is not LedgerError:
                 raise
         forget(path)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether it follows from what may be otherwise another time: a disk that is away, no more files to be had."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | NotADirectoryError)
 
 
 def journals(place: Place, root: str) -> list[tuple[str, str]]:

@@ -19,10 +19,10 @@ from runstone.folder.read import read_info
 from runstone.ledger import claims, of_track
 from runstone.ledger.annotations import missing, of_run, read_from
 from runstone.ledger.contents import Reader, Scratch, differing
-from runstone.ledger.intake import remake
-from runstone.ledger.of_folder import rows_of
+from runstone.ledger.intake import UNKEPT, remake
+from runstone.ledger.of_folder import check_names, rows_of
 from runstone.ledger.port import Store
-from runstone.ledger.rows import Rows, tags
+from runstone.ledger.rows import PATH_KEPT, Rows, tags, text
 from runstone.ledger.sqlite import SqliteStore
 from runstone.ledger.sync import Named, sync
 from runstone.ledger.tables import INDEX
@@ -234,6 +234,7 @@ class _Check:
         try:
             with Look(found.path) as look:
                 info = read_info(look)
+            check_names(info)
         except (FolderError, OSError) as error:
             self.findings.unreadable.add(found.path, str(error))
             return
@@ -244,7 +245,9 @@ class _Check:
         )
         if any(workspace == info.workspace and path == found.path for workspace, path in rows):
             return
-        if (why := claims.refusal(found, info.id, info.workspace)) is not None:
+        if text(found.path, PATH_KEPT) != found.path:
+            self.findings.refused.add(found.path, UNKEPT)
+        elif (why := claims.refusal(found, info.id, info.workspace)) is not None:
             if not any(path is not None and os.path.realpath(path) == os.path.realpath(found.path) for _, path in rows):
                 self.findings.refused.add(found.path, why)
         elif not rows and observe.status(found.path).get("liveness") in _MOVING:

@@ -30,6 +30,7 @@ from runstone.ledger.rows import Rows, RunRow, tags
 from runstone.ledger.tables import Kept, forget
 
 _TRIES = 5
+UNKEPT = "its path cannot be kept in the ledger: give it a shorter name, of letters"
 
 
 class Taken(Enum):
@@ -108,7 +109,7 @@ class Intake:
 
     def _believe(self, found: Found, run: RunRow) -> None:
         if run.run_folder != found.path:
-            raise Refused("its path cannot be kept in the ledger: give it a shorter name, of letters")
+            raise Refused(UNKEPT)
         why = claims.refusal(found, run.run_id, run.workspace)
         if why is not None and not self._knows_place(found, run):
             raise Refused(why)

@@ -30,7 +30,7 @@ def rows_of(folder: str, since: tuple[int, int] = (0, 0)) -> Rows:
     with Look(path) as look:
         reading = read_look(look, bounded=False)
         info, state = reading.info, reading.state
-        _check_names(info)
+        check_names(info)
         epoch, seq = since if state.epoch == since[0] else (0, 0)
         rows = Rows(
             run=run_row(info, state, path, fingerprint(input_digests.of_run(look, info.params))),
@@ -42,7 +42,7 @@ def rows_of(folder: str, since: tuple[int, int] = (0, 0)) -> Rows:
     return rows
 
 
-def _check_names(info: RunInfo) -> None:
+def check_names(info: RunInfo) -> None:
     """Raises FolderError if the ledger could not tell this run, or its workspace, from another one."""
     for what, name, longest in (("id of a run", info.id, 200), ("name of a workspace", info.workspace, 100)):
         if not 1 <= len(name) <= longest or text(name) != name:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from runstone.errors import LedgerDenied, LedgerError
+from runstone.errors import LedgerDenied
 from runstone.folder import clock
 from runstone.ledger import migrations
 from runstone.ledger.place import Place
@@ -102,9 +102,18 @@ def _back_up(store: Store, number: int) -> None:
 
     assert isinstance(store, SqliteStore)
     copy = f"{store.where}.schema-{number}-{clock.now()[:19].replace(':', '')}"
+    # others may do the same at the same time
+    private = f"{copy}.{os.urandom(4).hex()}.tmp"
     try:
-        store.backup_to(copy)
-    except LedgerError:
+        store.backup_to(private)
+        # one that another process has changed meanwhile was backed up by that
+        if migrations.version(store) == number:
+            os.replace(private, copy)
+    except OSError as error:
+        raise LedgerDenied(
+            f"the ledger {store.where} cannot be backed up before it is changed: {copy}: {error.strerror}; "
+            "give yourself the right to write its folder"
+        ) from None
+    finally:
         with contextlib.suppress(OSError):
-            os.unlink(copy)
-        raise
+            os.unlink(private)

@@ -88,7 +88,7 @@ class Projector:
         self._know_root(feed.journal.root)
 
     def part(self, feed: TrackFeed) -> None:
-        """The process is about to end: bring what can be brought until the feed's deadline; a note tells of the rest."""
+        """The process is about to end: bring what can be until the feed's deadline; a note tells of the rest."""
         if self._turn.acquire(timeout=PATIENCE - _LOCK_PATIENCE):
             try:
                 self._project(feed, last=True)
@@ -323,7 +323,7 @@ class Projector:
             self._may_be_behind = True
 
     def hold_still(self) -> bool:
-        """Keep the ledger shut until `go_on`, so that this process can be forked; False if it is in use for too long."""
+        """Keep the ledger shut until `go_on`, for a fork of this process; False if it is in use for too long."""
         if not self._turn.acquire(timeout=PATIENCE):
             return False
         self._let_go()

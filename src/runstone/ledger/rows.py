@@ -364,7 +364,9 @@ class Taker:
         self._rows.artifacts.append(_artifact_row(event))
 
     def _voided(self, event: ev.RecordsVoided) -> None:
-        self._rows.voided += [(start, stop) for start, stop in (*event.errors, *event.artifacts) if start < stop]
+        # what comes later is not meant, whatever is said
+        told = [(start, min(stop, event.seq)) for start, stop in (*event.errors, *event.artifacts)]
+        self._rows.voided += [(start, stop) for start, stop in told if start < stop]
 
 
 _TAKERS: dict[type[ev.Event], Callable[[Taker, Any], None]] = {

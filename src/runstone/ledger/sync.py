@@ -24,6 +24,7 @@ from runstone.ledger.claims import Found, Root
 from runstone.ledger.deletion import finish
 from runstone.ledger.intake import Intake, Refused, Taken
 from runstone.ledger.port import Row, Store
+from runstone.ledger.rows import text
 
 NAMED = 20
 """So many folders of a kind are named; all are counted."""
@@ -233,6 +234,8 @@ def _glance(path: str) -> _Glance | None:
             found = _decode(body)
             state = found.state
             annotated = look.stat(layout.ANNOTATIONS) is not None
+            if text(found.run_id) != found.run_id:
+                return None
     except (OSError, FolderError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # whoever reads all of the folder says what is wrong with it
         return None
