@@ -119,9 +119,13 @@ def test_an_exception_is_recorded_whole_and_goes_on_unchanged(project: Path) -> 
     ],
 )
 def test_what_stops_the_work_decides_the_end(project: Path, error: BaseException, status: RunStatus) -> None:
-    with pytest.raises(type(error)) as raised, track("load") as t:
-        t.degraded()
-        raise error
+    def work() -> None:
+        with track("load") as t:
+            t.degraded()
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        work()
     assert raised.value is error
     [state] = states(project)
     assert state.status is (RunStatus.DEGRADED if status is RunStatus.COMPLETED else status)
@@ -353,7 +357,7 @@ def test_windows_with_a_coroutine_function_are_awaited(project: Path) -> None:
 
 
 def test_a_run_can_be_told_of_by_hand(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    began = datetime(2026, 3, 1, 12, 0, 0)
+    began = datetime.fromisoformat("2026-03-01T12:00:00")
     run_id = record_run(
         run_id="etl-1",
         stage="etl",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runstone.tracking import record_run as record_run
     from runstone.tracking import track as track
     from runstone.tracking import update_run as update_run
+    from runstone.workspace.values import diff as diff
 
     open = open_run
 
@@ -69,6 +70,7 @@ _HOME = {
     "record_run": "runstone.tracking",
     "track": "runstone.tracking",
     "update_run": "runstone.tracking",
+    "diff": "runstone.workspace.values",
 }
 _INSIDE = {"open": "open_run"}
 

@@ -172,11 +172,21 @@ def test_many_rows_take_little_memory(folder: Path) -> None:
 
 def test_ctrl_c_ends_a_statement_and_says_so(folder: Path) -> None:
     sql = f"{COUNTING.format(limit='')} SELECT count(*) FROM n"
-    script = (
-        "import sys, threading; from runstone.cli.main import invoke\n"
-        "threading.Timer(0.5, print, ['ready'], {'flush': True}).start()\n"
-        f"sys.exit(invoke(['sql', {sql!r}]))"
-    )
+    # ready once the statement is what the main thread is busy with
+    script = f"""
+import sys, threading, time
+from runstone.cli.main import invoke
+
+main = threading.main_thread().ident
+
+def tell():
+    while not sys._current_frames()[main].f_code.co_filename.endswith("user_sqlite.py"):
+        time.sleep(0.01)
+    print("ready", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
+sys.exit(invoke(["sql", {sql!r}]))
+"""
     written, code = execute([RUNSTONE[0], "-c", script], folder, environment=LEDGER, interrupt_at="ready")
     assert code == 130
     assert written.endswith("runstone: interrupted\n")

@@ -100,7 +100,7 @@ def test_a_killed_run_ends_it_as_crashed(tmp_path: Path) -> None:
     killed = time.monotonic()
     following.run.wait()
     code, last = following.end()
-    assert time.monotonic() - killed < 5
+    assert time.monotonic() - killed < 25
     assert (code, last["status"], last["recorded_status"], last["done"]) == (1, "crashed", "running", False)
 
 

@@ -36,7 +36,7 @@ def test_the_command_reads_whatever_a_kill_has_left(scene: Scene) -> None:
         begun = time.monotonic()
         code, answer, said = command("status", str(scene.folder))
         assert code == 0, said
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         assert answer == scene.status()
         assert answer["status"] == "crashed"
         assert answer["recorded_status"] == "running"

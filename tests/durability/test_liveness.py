@@ -87,7 +87,7 @@ def test_a_killed_process_has_crashed_at_once_also_as_a_zombie_and_after(scene: 
     begun = time.perf_counter()
     assert state_of(child.pid) == "Z"
     assert scene.status()["status"] == "crashed"
-    assert time.perf_counter() - begun < 1
+    assert time.perf_counter() - begun < 5
     child.wait()
     assert state_of(child.pid) == ""
     status = scene.status()

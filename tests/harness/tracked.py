@@ -9,7 +9,6 @@ from pathlib import Path
 
 from runstone.core.tracked import TrackedState
 from runstone.folder import track_files, track_reading
-from runstone.folder.track_files import TrackFile
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -17,12 +16,6 @@ ROOT = Path(__file__).parent.parent.parent
 def journals(project: Path) -> list[Path]:
     """All of them."""
     return [Path(path) for path in track_files.paths(str(project))]
-
-
-def lines(path: Path) -> int:
-    """How many lines a journal has behind its first."""
-    with TrackFile(str(path)) as file:
-        return sum(1 for _ in file.lines())
 
 
 def states(project: Path) -> list[TrackedState]:
@@ -47,7 +40,7 @@ def script(
     code: str, project: Path, *arguments: str, ledger: str | None = "none", **more: str
 ) -> subprocess.Popen[str]:
     """Begin to execute a script in a project. ledger: None for the project's own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **more}
     environment.pop("RUNSTONE_LEDGER", None)
     if ledger is not None:
         environment["RUNSTONE_LEDGER"] = ledger

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from runstone.ledger.of_folder import rows_of
-from runstone.ledger.rows import RunRow
+from runstone.ledger.row_types import RunRow
 from tests.harness.nursery import Nursery
 from tests.ledger import stories
 

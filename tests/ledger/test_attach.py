@@ -97,6 +97,11 @@ def ledger() -> Store:
 
 
 def statuses() -> list[str]:
+    deadline = time.monotonic() + 20
+    while any(each._ended for each in projector._projectors.values()):
+        # a busy machine may need longer for it than whoever reads waits
+        assert time.monotonic() < deadline
+        projector.flush()
     store = opening.open_for_reading(Place("sqlite", os.path.abspath(".runstone/ledger.db")))
     if store is None:
         # it is just being made

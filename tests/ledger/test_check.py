@@ -17,7 +17,7 @@ from runstone.ledger.annotations import annotate, of_run
 from runstone.ledger.check import Findings, check, repair
 from runstone.ledger.of_folder import project as bring
 from runstone.ledger.port import Store
-from runstone.ledger.rows import RunRow
+from runstone.ledger.row_types import RunRow
 from runstone.ledger.sync import sync
 from tests import samples
 from tests.ledger import stories

@@ -197,7 +197,7 @@ def test_a_run_that_goes_on_is_never_deleted_and_one_whose_process_died_is(
     folder.rename(folder.with_name(".hidden"))
     assert "is alive" in delete(store, id_of(folder.with_name(".hidden"))).spared[0].why
     folder.with_name(".hidden").rename(folder)
-    assert observe.status(str(folder))["liveness"] == "live"
+    wait_until(lambda: observe.status(str(folder))["liveness"] == "live", 60)
     assert store.rows("SELECT count(*) FROM pipeline_run") == [(1,)]
 
     driver.kill()

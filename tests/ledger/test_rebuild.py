@@ -19,7 +19,7 @@ from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.projection import put_inside
 from runstone.ledger.rebuild import Loss, rebuild, unreadable_runs
-from runstone.ledger.rows import Rows
+from runstone.ledger.row_types import Rows
 from runstone.ledger.sync import sync
 from tests import samples
 from tests.harness.attached import LIVE

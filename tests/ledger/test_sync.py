@@ -24,7 +24,7 @@ from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome
 from runstone.ledger.rebuild import rebuild
-from runstone.ledger.rows import Rows
+from runstone.ledger.row_types import Rows
 from runstone.ledger.sync import sync
 from tests import samples
 from tests.harness.attached import kill_many

@@ -10,7 +10,13 @@ import msgspec
 
 def print_json(value: Any, *, pretty: bool = False) -> None:
     """One JSON object: on one line, or indented by two."""
-    data = msgspec.json.encode(value)
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        # a path may have bytes that are no text
+        import json
+
+        data = json.dumps(msgspec.to_builtins(value), ensure_ascii=True, separators=(",", ":")).encode()
     if pretty:
         data = msgspec.json.format(data, indent=2)
     sys.stdout.buffer.write((harmless(data) if sys.stdout.isatty() else data) + b"\n")

@@ -133,6 +133,11 @@ def compare(runs: Sequence[RunFacts]) -> Comparison:
     )
 
 
+def side_by_side(subject: str, facts: list[Fact | None]) -> Entry:
+    """One respect in which values are compared: whether they are the same, and what changed from the first on."""
+    return _entry(OUTPUTS, subject, facts)
+
+
 def letter(number: int) -> str:
     """What a run is called in a comparison: A, B, ..., Z, A2, ... number: from 0."""
     turns, place = divmod(number, 26)

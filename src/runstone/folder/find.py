@@ -14,9 +14,7 @@ from runstone.folder.look import Look
 from runstone.folder.resolve import Located, locate
 
 
-def status_of(
-    run: str, *, include_run_info: bool = False, locate: Callable[[str], Located] = locate
-) -> dict[str, Any]:
+def status_of(run: str, *, include_run_info: bool = False, locate: Callable[[str], Located] = locate) -> dict[str, Any]:
     """The status object of a run; `{"status": "missing"|"error", "error": ...}` where there is none to be had.
 
     Of RUN/BLOCK it has the record of that block, `block`, as well. locate: finds what RUN means, or raises RunNotFound.

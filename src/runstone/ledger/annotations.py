@@ -16,8 +16,8 @@ from runstone.errors import StorageError
 from runstone.folder import annotations as in_folder
 from runstone.folder import clock
 from runstone.folder.annotations import read, read_from
+from runstone.ledger.column_values import text
 from runstone.ledger.port import Store
-from runstone.ledger.rows import text
 
 _OF_RUN = "SELECT version, kind, text, said_at, said_by FROM annotation WHERE run_id = :run_id ORDER BY version"
 _INSERT = (

@@ -9,7 +9,8 @@ from runstone.folder.look import Look
 from runstone.folder.writer import RunWriter
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, known, put
-from runstone.ledger.rows import Rows, Taker, block_rows, fingerprint, run_row, tags
+from runstone.ledger.row_types import Rows
+from runstone.ledger.rows import Taker, block_rows, fingerprint, run_row, tags
 
 _MOVING = frozenset({BlockStatus.RUNNING.value, BlockStatus.RETRYING.value, BlockStatus.QUEUED.value})
 _EVENTS_KEPT = 10_000

@@ -18,11 +18,13 @@ from runstone.folder.look import Look
 from runstone.folder.read import read_info
 from runstone.ledger import claims, of_track
 from runstone.ledger.annotations import missing, of_run, read_from
+from runstone.ledger.column_values import PATH_KEPT, text
 from runstone.ledger.contents import Reader, Scratch, differing
 from runstone.ledger.intake import UNKEPT, remake
 from runstone.ledger.of_folder import check_names, rows_of
 from runstone.ledger.port import Store
-from runstone.ledger.rows import PATH_KEPT, Rows, tags, text
+from runstone.ledger.row_types import Rows
+from runstone.ledger.rows import tags
 from runstone.ledger.sqlite import SqliteStore
 from runstone.ledger.sync import Named, sync
 from runstone.ledger.tables import INDEX

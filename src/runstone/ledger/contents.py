@@ -11,7 +11,7 @@ from runstone.ledger.annotations import of_run, take_in_inside
 from runstone.ledger.migrations import migrate
 from runstone.ledger.port import Store
 from runstone.ledger.projection import put_inside
-from runstone.ledger.rows import Rows, RunRow
+from runstone.ledger.row_types import Rows, RunRow
 from runstone.ledger.sqlite import SqliteStore
 from runstone.ledger.tables import INDEX, columns, forget
 

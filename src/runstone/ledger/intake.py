@@ -26,7 +26,8 @@ from runstone.ledger.claims import Found
 from runstone.ledger.of_folder import rows_of
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, known, put_inside
-from runstone.ledger.rows import Rows, RunRow, tags
+from runstone.ledger.row_types import Rows, RunRow
+from runstone.ledger.rows import tags
 from runstone.ledger.tables import Kept, forget
 
 _TRIES = 5

@@ -14,9 +14,11 @@ from runstone.folder import input_digests
 from runstone.folder.load import journal_events
 from runstone.folder.look import Look
 from runstone.folder.read import read_look
+from runstone.ledger.column_values import text
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, known, put
-from runstone.ledger.rows import Rows, Taker, block_rows, fingerprint, run_row, tags, text
+from runstone.ledger.row_types import Rows
+from runstone.ledger.rows import Taker, block_rows, fingerprint, run_row, tags
 
 _TRIES = 5
 

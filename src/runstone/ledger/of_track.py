@@ -12,21 +12,11 @@ from runstone.core.tracked import TrackedState, Trouble
 from runstone.folder import clock, track_reading
 from runstone.folder.track_reading import Deletions, Found
 from runstone.ledger.annotations import of_run, take_in_inside
+from runstone.ledger.column_values import NO_TIME, SHA256, json_text, text, text_or_none, time_text, whole_number
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, put_inside
-from runstone.ledger.rows import (
-    NO_TIME,
-    SHA256,
-    ErrorRow,
-    Rows,
-    RunRow,
-    json_text,
-    pipeline_id,
-    text,
-    text_or_none,
-    time_text,
-    whole_number,
-)
+from runstone.ledger.row_types import ErrorRow, Rows, RunRow
+from runstone.ledger.rows import pipeline_id
 from runstone.ledger.tables import Kept, forget
 
 KIND = "stage"

@@ -9,15 +9,7 @@ import msgspec
 
 from runstone.folder import clock
 from runstone.ledger.port import Params, Store
-from runstone.ledger.rows import (
-    ArtifactRow,
-    AttemptRow,
-    BlockRow,
-    ErrorRow,
-    EventRow,
-    Rows,
-    RunRow,
-)
+from runstone.ledger.row_types import ArtifactRow, AttemptRow, BlockRow, ErrorRow, EventRow, Rows, RunRow
 
 
 class Outcome(Enum):

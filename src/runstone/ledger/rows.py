@@ -1,199 +1,43 @@
-"""What the ledger holds of a run: rows made of its fold and its events, the same whoever makes them.
-
-Nothing here is believed that a folder says beyond what its columns can hold: texts are cut, times must be times.
-"""
+"""What the ledger holds of a run: rows made of its fold and its events, the same whoever makes them."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
-from itertools import accumulate
 from typing import Any
 
 import msgspec
 
 from runstone.core import events as ev
-from runstone.core.ranges import Range
 from runstone.core.records import ParamInfo, RunInfo
 from runstone.core.run_state import BlockState, RunState
 from runstone.core.status import progress
 from runstone.folder.manifest import first_error
 from runstone.folder.observe import run_seconds
+from runstone.ledger.column_values import (
+    NO_TIME,
+    PATH_KEPT,
+    SHA256,
+    json_text,
+    text,
+    text_or_none,
+    time_text,
+    whole_number,
+)
+from runstone.ledger.row_types import (
+    ArtifactRow,
+    AttemptEnd,
+    AttemptRow,
+    BlockRow,
+    ErrorRow,
+    EventRow,
+    Rows,
+    RunRow,
+)
 
-TEXT_KEPT = 500
 TRACEBACK_KEPT = 4000
-PATH_KEPT = 4096
-_LARGEST = 2**63 - 1
 _LONGEST_LEASE = 1e9
-NO_TIME = "1970-01-01T00:00:00.000000Z"
-_DEEPEST = 500
-"""How deep JSON is nested at most: SQLite takes twice that."""
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_encode = msgspec.json.Encoder(decimal_format="string").encode
-
-
-class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `pipeline_run`, as far as it follows from the run itself. rows_in to metrics: of tracked runs."""
-
-    run_id: str
-    workspace: str
-    kind: str = "pipeline"
-    pipeline_id: str
-    pipeline_name: str
-    pipeline_version: str | None
-    status: str
-    reason: str | None
-    message: str
-    error: str | None
-    variables: str
-    trigger_kind: str
-    job_id: str | None
-    retry_of: str | None
-    parent_id: str | None
-    imported_from: str | None
-    trace_id: str | None
-    created_at: str
-    started_at: str | None
-    updated_at: str | None
-    finished_at: str | None
-    cancel_requested_at: str | None
-    duration_seconds: float | None
-    host: str | None
-    driver: str | None
-    lease_seconds: float
-    progress_done: int
-    progress_total: int | None
-    progress_failed: int
-    error_count: int
-    artifact_count: int
-    rows_in: int | None = None
-    rows_out: int | None = None
-    llm_calls: int | None = None
-    tokens: int | None = None
-    metrics: str = "{}"
-    input_fingerprint: str | None
-    code_ref: str | None
-    config_hash: str | None
-    run_folder: str | None
-    epoch: int
-    seq: int
-
-
-class BlockRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `block_run`."""
-
-    position: int
-    block: str
-    status: str
-    attempt: int
-    reason: str | None
-    message: str
-    started_at: str | None
-    finished_at: str | None
-    duration_seconds: float | None
-    total: int | None
-    ok: int
-    failed: int
-    upstream_failed: int
-    retries: int
-    error_count: int
-    bytes: int
-    cpu_seconds: float
-    peak_memory: int | None
-    adopted_from: str | None
-
-
-class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `event`."""
-
-    seq: int
-    epoch: int
-    at: str
-    kind: str
-    block: str | None
-    body: str
-
-
-class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `attempt`: of a block when it starts, of an element when it failed."""
-
-    seq: int
-    block: str
-    element: int | None
-    attempt: int
-    status: str
-    reason: str | None = None
-    type: str | None = None
-    message: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-
-
-class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How the attempt of a block ended that was still open after the records before; None: of every block."""
-
-    block: str | None
-    status: str
-    reason: str | None = None
-    type: str | None = None
-    message: str | None = None
-    finished_at: str
-
-
-class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `error`: one that no attempt followed."""
-
-    seq: int
-    block: str
-    element: int | None
-    attempt: int
-    reason: str | None
-    type: str
-    message: str
-    traceback: str
-    at: str
-
-
-class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `artifact`."""
-
-    seq: int
-    artifact_id: str
-    path: str
-    name: str
-    artifact_type: str
-    content_type: str
-    size_bytes: int
-    sha256: str
-    block: str | None
-    element: int | None
-    metadata: str
-    created_at: str
-
-
-class Rows(msgspec.Struct, kw_only=True):
-    """What is to be in the ledger about a run after its record number `run.seq`.
-
-    since: events, attempts, errors and artifacts are those of the records after this one; the run and its blocks are as
-    they stand. attempt_ends: they come before all `attempts`. voided: numbers of records that count no more.
-    """
-
-    run: RunRow
-    blocks: list[BlockRow]
-    tags: list[str]
-    since: int = 0
-    events: list[EventRow] = []
-    attempt_ends: list[AttemptEnd] = []
-    attempts: list[AttemptRow] = []
-    errors: list[ErrorRow] = []
-    artifacts: list[ArtifactRow] = []
-    voided: list[Range] = []
+_encode = msgspec.json.Encoder().encode
 
 
 def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str | None) -> RunRow:
@@ -446,50 +290,3 @@ def tags(info: RunInfo) -> list[str]:
 def pipeline_id(workspace: str, name: str) -> str:
     """The same for all runs of a pipeline of that name in a workspace."""
     return hashlib.sha256(f"{workspace}/{name}".encode(errors="backslashreplace")).hexdigest()[:16]
-
-
-def json_text(value: Any) -> str:
-    """As every store takes it; `{}` for what cannot be written so, or is nested without end."""
-    try:
-        said = _encode(value).decode()
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        return "{}"
-    if said.count("[") + said.count("{") > _DEEPEST and _depth(said) > _DEEPEST:
-        return "{}"
-    return _NUL.sub(r"\1\\ufffd", said) if "\\u0000" in said else said
-
-
-def _depth(said: str) -> int:
-    """How deep JSON is nested."""
-    steps = {"[": 1, "{": 1, "]": -1, "}": -1}
-    return max(accumulate(steps.get(sign, 0) for sign in _STRING.sub("", said)), default=0)
-
-
-def text(said: str, most: int = TEXT_KEPT) -> str:
-    """As every store takes it: no NUL, no half of a character, not too long."""
-    if not said.isascii():
-        said = said.encode(errors="backslashreplace").decode()
-    return said.replace("\0", "�")[:most]
-
-
-def text_or_none(said: str | None) -> str | None:
-    return None if said is None or said == "" else text(said)
-
-
-def whole_number(value: int | None) -> int | None:
-    return value if value is None or 0 <= value <= _LARGEST else max(0, min(value, _LARGEST))
-
-
-@functools.lru_cache(512)
-def time_text(said: str | None) -> str | None:
-    """A time in the one form that sorts as a text; None for what is none, or says no zone."""
-    if not said:
-        return None
-    try:
-        moment = datetime.fromisoformat(said)
-        if moment.tzinfo is None:
-            return None
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None
-    return f"{moment.isoformat(timespec='microseconds')}Z"

@@ -21,10 +21,10 @@ from runstone.folder.look import Look
 from runstone.folder.sealed import unseal
 from runstone.ledger import claims, of_track
 from runstone.ledger.claims import Found, Root
+from runstone.ledger.column_values import text
 from runstone.ledger.deletion import finish
 from runstone.ledger.intake import Intake, Refused, Taken
 from runstone.ledger.port import Row, Store
-from runstone.ledger.rows import text
 
 NAMED = 20
 """So many folders of a kind are named; all are counted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.ledger.port import Row, Store
-from runstone.ledger.rows import RunRow
+from runstone.ledger.row_types import RunRow
 
 INDEX = ("tag", "place", "artifact", "error", "attempt", "event", "block_run", "pipeline_run")
 """They can be made again of run folders; rows that others refer to come last."""

@@ -18,7 +18,7 @@ from runstone.ledger import behind, of_track
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
-from runstone.ledger.rows import Rows
+from runstone.ledger.row_types import Rows
 
 _AT_ONCE = 1000
 _WHILE_BUSY = 50

@@ -17,6 +17,7 @@ import pytest
 
 from runstone import Pipeline, Run, block
 from runstone.engine import pool
+from runstone.engine.guard import client
 from tests.engine.executors.ways import note, noted, wait_until
 from tests.scripts import python, start, write
 
@@ -100,14 +101,18 @@ def test_a_short_run_does_not_wait_for_a_long_one(own_pool: pool.Pool, tmp_path:
 
     long = Pipeline("long", [block(slow, output="y", mapspec="x[i] -> y[i]")])
     handle = long.run_async(
-        {"x": list(range(40))}, executor="processes", run_folder=tmp_path / "long", show_progress=False
+        {"x": list(range(1000))},
+        executor="processes",
+        run_folder=tmp_path / "long",
+        show_progress=False,
+        raise_on_error=False,
     )
     wait_until(lambda: (tmp_path / "long" / "run.json").exists())
     time.sleep(0.5)
-    begun = time.monotonic()
     assert quick(Pipeline("short", [block(double, output="y")]), {"x": 1}).outputs["y"] == 2
-    assert time.monotonic() - begun < 2.0
-    assert handle.result(30).status == "completed"
+    assert not handle.done
+    handle.cancel()
+    assert handle.result(60).status == "cancelled"
 
 
 @pytest.mark.parametrize("inner", ["inline", "threads", "processes"])
@@ -233,8 +238,9 @@ def test_a_script_ends_soon_after_its_last_line(ending: str, tmp_path: Path) -> 
     assert process.stdout is not None
     assert process.stdout.readline() == "[2, 4, 6]\n"
     said = time.monotonic()
-    _, problems = process.communicate(timeout=20)
-    assert time.monotonic() - said < 1.0
+    _, problems = process.communicate(timeout=60)
+    # workers that are not told to go are waited for that long
+    assert time.monotonic() - said < client.PATIENCE
     assert process.returncode == expected, problems
     assert ("ValueError: meant" in problems) == (ending == "exception")
     assert "runstone" not in problems

@@ -12,6 +12,7 @@ import pytest
 from runstone.core.receipts import EndedProcess
 from runstone.engine.guard import processes
 from runstone.engine.guard.changes import Died
+from runstone.engine.guard.endings import PATIENCE
 from tests.engine.guard.conftest import Scene, wait_until
 
 
@@ -49,7 +50,7 @@ def test_who_does_not_obey_is_killed_after_the_grace(scene: Scene, deed: str) ->
     assert died.out_of_memory is None
     (process,) = ended.receipt.processes
     assert names(process) == ["SIGTERM", "SIGSTOP", "SIGKILL"]
-    assert 0.3 <= seconds < 1.3
+    assert 0.3 <= seconds < 0.3 + PATIENCE
     assert scene.alone()
 
 
@@ -69,7 +70,7 @@ def test_a_daemon_that_has_left_the_session_is_found_in_the_tree(scene: Scene, d
     assert names(told[daemon]) == ["SIGTERM", "SIGSTOP", "SIGKILL"]
     assert told[daemon].dead_at is not None
     assert not alive(daemon)
-    assert seconds < 1.3
+    assert seconds < 0.3 + PATIENCE
 
 
 def test_children_are_asked_too_and_each_signal_is_told(scene: Scene) -> None:
@@ -104,7 +105,7 @@ def test_what_a_killed_worker_leaves_behind_is_killed_while_others_are_being_end
     assert died.child is child
     assert died.signal == signal.SIGKILL
     assert not any(map(alive, pids))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert alive(scene.pid(slow))
 
 
@@ -115,7 +116,7 @@ def test_processes_that_fork_and_fork_come_to_an_end(scene: Scene) -> None:
     assert ended.receipt.finished
     assert len(ended.receipt.processes) == 50
     assert ended.receipt.omitted > 50
-    assert seconds < 5
+    assert seconds < 30
     assert scene.alone()
 
 
@@ -182,5 +183,6 @@ def test_many_workers_end_at_once(scene: Scene) -> None:
         scene.guard.end(child, grace=0.2)
     began = time.monotonic()
     scene.hear(80)
-    assert time.monotonic() - began < 5
+    # one after the other, with the patience that each is waited for, would take minutes
+    assert time.monotonic() - began < 30
     assert scene.alone()

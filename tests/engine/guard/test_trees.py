@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from runstone.engine.guard import endings, processes, trees
+from runstone.engine.guard.endings import PATIENCE
 from tests.engine.guard.conftest import wait_until
 
 DEAF = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print('!', flush=True); time.sleep(40)"
@@ -100,7 +101,7 @@ def test_ending_a_tree_from_outside(started: list[Started]) -> None:
     started.append(parent := Started(PARENT))
     began = time.monotonic()
     receipt = trees.end_tree(parent.pid, 0.3, reason="cancelled", name="driver")
-    assert 0.3 <= time.monotonic() - began < 1.3
+    assert 0.3 <= time.monotonic() - began < 0.3 + PATIENCE
     assert receipt.finished
     assert receipt.reason == "cancelled"
     told = {process.pid: process for process in receipt.processes}
@@ -118,7 +119,7 @@ def test_ending_what_is_gone_is_finished(started: list[Started]) -> None:
     receipt = trees.end_tree(one.pid, 5.0)
     assert receipt.finished
     assert receipt.processes == []
-    assert receipt.seconds < 1
+    assert receipt.seconds < 5
 
 
 def test_others_belong_to_it_wherever_they_are(started: list[Started]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -45,9 +44,8 @@ def text(name: str, value: Any, limit: int = TEXT_LIMIT) -> str | None:
 def workspace(given: Any, tenant_id: Any) -> str | None:
     """The workspace of a run; None, and a warning, if it is none: another one would show the run to others."""
     name = given if given is not None else tenant_id
-    meant = os.environ.get(config.WORKSPACE_VARIABLE) or config.DEFAULT_WORKSPACE if name is None else name
-    if type(meant) is str and meant in _known:
-        return meant
+    if type(name) is str and name in _known:
+        return name
     try:
         found = config.workspace(name)
     except SettingError as error:

@@ -62,8 +62,9 @@ def of(root: str) -> TrackJournal:
             _ours.append(journal)
             own = _own_place()
             _bring(journal, own, all_others=True)
-            _look_around(journal, own)
+            # called before what the ledger itself has registered
             _tell_leaving()
+            _look_around(journal, own)
         return journal
 
 
@@ -129,7 +130,12 @@ def _look_around(journal: TrackJournal, own: Place | None) -> None:
             track_feed.catch_up(own, journal.root)
 
     _lookouts.append(looked)
-    threading.Thread(target=look, name="runstone-lookout", daemon=True).start()
+    try:
+        threading.Thread(target=look, name="runstone-lookout", daemon=True).start()
+    except RuntimeError:
+        # there are too many threads, or the process is about to end
+        journal.found = TrackSurroundings(at=clock.now())
+        looked.set()
 
 
 def _not_recorded(reason: str) -> None:
