@@ -19,13 +19,18 @@ _read: dict[str, tuple[tuple[int, int], bytes, dict[str, Any]]] = {}
 
 def project_root() -> str:
     """The project's folder, absolute."""
-    start = folder = os.getcwd()
+    start = os.getcwd()
+    return project_of(start) or start
+
+
+def project_of(folder: str) -> str | None:
+    """The project that an absolute path lies in, or is the folder of; None if it is in none."""
     while True:
         if os.path.exists(os.path.join(folder, FILE)) or os.path.isdir(os.path.join(folder, OWN)):
             return folder
         above = os.path.dirname(folder)
         if above == folder:
-            return start
+            return None
         folder = above
 
 

@@ -216,8 +216,9 @@ def complaints(capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_locked_ledger_costs_one_sentence_and_is_brought_up_later(
-    home: Path, capfd: pytest.CaptureFixture[str]
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(projector, "BUSY_SECONDS", 0.5)
     run()
     assert statuses() == ["degraded"]
     holder = apsw.Connection(".runstone/ledger.db")
@@ -381,3 +382,23 @@ def test_the_end_that_somebody_else_writes_for_a_dead_driver_is_told_too(home: P
     )
     assert told.returncode == 0, told.stderr
     assert statuses() == ["cancelled"]
+
+
+def test_what_was_left_behind_is_brought_by_the_next_run_however_short(home: Path) -> None:
+    script = home / "job.py"
+    script.write_text(
+        "from runstone import Pipeline, block\n"
+        "@block\ndef one() -> int:\n    return 1\n"
+        "Pipeline('single', [one]).run({}, show_progress=False)\n"
+    )
+    command = [sys.executable, str(script)]
+    subprocess.run(command, check=True)
+    holder = apsw.Connection(".runstone/ledger.db")
+    holder.execute("BEGIN IMMEDIATE")
+    held = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "is locked" in held.stderr
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert behind.waiting() == 1
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stderr == ""
+    assert (statuses(), behind.waiting()) == (["completed"] * 3, 0)

@@ -25,6 +25,8 @@ from runstone.ledger.annotations import take_in
 from runstone.ledger.cleanup import Retention, cleanup, configured, named, span
 from runstone.ledger.deletion import Deleted, Target, delete_runs, finish, plan
 from runstone.ledger.of_folder import project
+from runstone.ledger.opening import open_ledger
+from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.sync import sync
 from runstone.ledger.tables import INDEX
@@ -449,3 +451,35 @@ def test_a_retention_that_makes_no_sense_names_the_file(toml: str) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30min", 1800), ("1.5 h", 5400), ("8w", 4838400)])
 def test_spans_of_time(text: str, seconds: float) -> None:
     assert span(text).total_seconds() == seconds
+
+
+@block
+def one() -> int:
+    return 1
+
+
+def test_in_a_copy_of_a_project_only_its_own_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger of the copy still names the folders of the original."""
+    original, copied, moved = tmp_path / "original", tmp_path / "copied", tmp_path / "moved"
+    original.mkdir()
+    monkeypatch.chdir(original)
+    place = Place("sqlite", str(original / ".runstone" / "ledger.db"))
+    store = open_ledger(place)
+    for number in range(3):
+        run = Pipeline("kept", [one]).run({}, run_folder=f"runs/{number}", show_progress=False)
+        project(store, str(run.run_folder))
+    store.close()
+    shutil.copytree(original, copied)
+
+    for home, left in ((copied, copied), (original, moved)):
+        if left is moved:
+            home.rename(moved)
+        monkeypatch.chdir(left)
+        store = open_ledger(Place("sqlite", str(left / ".runstone" / "ledger.db")))
+        done = cleanup(store, Retention(keep=1), workspace="default")
+        assert (len(done.runs), done.bytes > 0) == (2, True)
+        assert os.listdir(left / "runs") == ["2"]
+        assert store.rows("SELECT count(*) FROM pipeline_run") == [(1,)]
+        store.close()
+        if left is copied:
+            assert sorted(os.listdir(original / "runs")) == ["0", "1", "2"]

@@ -242,21 +242,24 @@ def test_who_reads_meanwhile_sees_what_was(
 
 
 def test_runs_that_stream_meanwhile_lose_nothing(store: Store, place: Place, project: Path, nursery: Nursery) -> None:
-    child = nursery.spawn(
-        LIVE,
-        folder=str(project / "runs" / "alive"),
-        oracle=str(project / "oracle"),
-        project=str(project),
-        ledger=place.address,
-        pipeline="mortal",
-        pause=0.02,
-        chunk=1,
-    )
-    rebuilt = 0
-    while not child.died(0.1):
-        rebuilt += rebuild(store).taken
-    assert rebuilt > 2
-    assert child.answer()["status"] == "degraded", child.stderr()
-    # a driver that waits too long for its turn says so, and leaves the rest for later
-    sync(store)
-    assert check(store).equal
+    rebuilt = number = 0
+    # how often that is while one of them goes on depends on the machine
+    while rebuilt <= 2:
+        number += 1
+        child = nursery.spawn(
+            LIVE,
+            folder=str(project / "runs" / f"alive-{number}"),
+            oracle=str(project / f"oracle-{number}"),
+            project=str(project),
+            ledger=place.address,
+            pipeline="mortal",
+            pause=0.02,
+            chunk=1,
+        )
+        before = store.rows("SELECT count(*) FROM pipeline_run")[0][0]
+        while not child.died(0.1):
+            rebuilt += rebuild(store).taken - before
+        assert child.answer()["status"] == "degraded", child.stderr()
+        # a driver that waits too long for its turn says so, and leaves the rest for later
+        sync(store)
+        assert check(store).equal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,8 @@ from runstone.ledger.rebuild import rebuild
 from runstone.ledger.row_types import Rows
 from runstone.ledger.sync import sync
 from tests import samples
-from tests.harness.attached import kill_many
+from tests.engine.executors.ways import wait_until
+from tests.harness.attached import LIVE, kill_many
 from tests.harness.nursery import Nursery
 from tests.harness.scene import seed
 from tests.ledger import stories
@@ -330,9 +331,22 @@ def test_after_kills_at_random_moments_ledger_and_folders_agree_in_every_field(
     store: Store, place: Place, project: Path, nursery: Nursery
 ) -> None:
     dice = random.Random(seed())
+    child = nursery.spawn(
+        LIVE,
+        folder=str(project / "runs" / "told"),
+        oracle=str(project / "oracle"),
+        project=str(project),
+        ledger=place.address,
+        pipeline="mortal",
+        pause=0.02,
+        chunk=1,
+        size=20_000,
+    )
+    # its driver has told of it, as far as it came; of the others only some may have come so far
+    while not store.rows("SELECT 1 FROM pipeline_run"):
+        assert not child.died(0.02)
+    child.kill()
     kill_many(nursery, project, place.address, dice, 20)
-    # their drivers have told of some, as far as they came
-    assert store.rows("SELECT count(*) FROM pipeline_run")[0][0]
     sync(store)
     found = check(store)
     assert found.equal, (seed(), found)
@@ -343,25 +357,36 @@ def test_after_kills_at_random_moments_ledger_and_folders_agree_in_every_field(
     assert stories.contents(store) == before
 
 
+def _has_begun(folder: Path) -> bool:
+    return observe.status(str(folder))["status"] not in ("missing", "error", "pending")
+
+
 def test_a_run_that_goes_on_meanwhile_comes_in_as_far_as_it_is_recorded(
     store: Store, project: Path, nursery: Nursery
 ) -> None:
-    folder = project / "runs" / "alive"
-    child = nursery.spawn(
-        "tests.harness.mortal:live", folder=str(folder), oracle=str(project / "oracle"), pause=0.02, chunk=1
-    )
-    deadline = time.monotonic() + 30
-    while observe.status(str(folder))["status"] != "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    seqs = []
-    while not child.died(0.05):
+    seqs: list[int] = []
+    number = 0
+    # how often one of them can be looked at while it goes on depends on the machine
+    while len(set(seqs)) <= 2:
+        number += 1
+        folder = project / "runs" / f"alive-{number}"
+        child = nursery.spawn(
+            "tests.harness.mortal:live",
+            folder=str(folder),
+            oracle=str(project / f"oracle-{number}"),
+            pause=0.02,
+            chunk=1,
+        )
+        wait_until(partial(_has_begun, folder), 60)
+        seqs = []
+        while not child.died(0.05):
+            sync(store)
+            seqs += [
+                seq for (seq,) in store.rows("SELECT seq FROM pipeline_run WHERE run_folder = :at", {"at": str(folder)})
+            ]
+            found = check(store)
+            assert found.equal, found
+        assert seqs == sorted(seqs)
         sync(store)
-        seqs += [seq for (seq,) in store.rows("SELECT seq FROM pipeline_run")]
-        found = check(store)
-        assert found.equal, found
-    assert seqs == sorted(seqs)
-    assert len(set(seqs)) > 2
-    sync(store)
-    assert check(store).equal
-    assert statuses(store)["alive"] in ("completed", "degraded")
+        assert check(store).equal
+        assert statuses(store)[folder.name] in ("completed", "degraded")

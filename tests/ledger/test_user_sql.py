@@ -232,6 +232,22 @@ def test_runs_are_copied_out_as_csv_and_parquet(
     assert (types["duration_seconds"], types["rows_in"]) == ("DOUBLE", "BIGINT")
 
 
+def test_a_copy_overwrites_nothing(ledger: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "it's mine.db").write_text("mine")
+    for sql in (
+        "COPY (SELECT 1) TO 'it''s mine.db'",
+        "COPY runs TO 'it''s mine.db' (FORMAT parquet)",
+        "COPY (SELECT 1) TO '.'",
+    ):
+        with pytest.raises(StatementError, match="already, and it is not overwritten"):
+            ask(ledger, f"COPY (SELECT 1) TO {target}")
+    for sql in ("COPY runs TO getenv('HOME')", "COPY runs"):
+        with pytest.raises(StatementError, match="only reads"):
+            ask(ledger, sql)
+    assert (tmp_path / "it's mine.db").read_text() == "mine"
+
+
 def test_duckdb_loads_nothing_from_elsewhere(ledger: Reader) -> None:
     assert "requires the extension" in refusal(ledger, "SELECT * FROM 'https://127.0.0.1:9/a.csv'", Engine.DUCKDB)
     _, rows = ask(ledger, "SELECT value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'", Engine.DUCKDB)

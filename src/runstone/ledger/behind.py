@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 import msgspec
 
@@ -45,17 +46,20 @@ def forget(path: str) -> None:
         os.unlink(path)
 
 
-def catch_up(store: Store, place: Place, root: str | None = None) -> None:
-    """Bring the runs of all notes in a project into the ledger. root: as in `remember`.
+def catch_up(store: Store, place: Place, root: str | None = None, seconds: float | None = None) -> None:
+    """Bring the runs of all notes in a project into the ledger. root: as in `remember`. seconds: for no longer than so.
 
     Raises LedgerError; then the rest is tried again another time.
     """
+    until = None if seconds is None else time.monotonic() + seconds
     notes = _read(_notes(root))
     if not notes:
         return
     from runstone.ledger.of_folder import project
 
     for path, note in notes:
+        if until is not None and time.monotonic() > until:
+            return
         if note.ledger != place.shown or _is_journal(note):
             continue
         try:

@@ -206,16 +206,24 @@ _ALL_PLACES = (
 
 def _located(store: Store | None, target: Target) -> Target:
     """The same run with the folders in which it really lies: where it was made, and its copies among the workspace's
-    runs. Copies elsewhere are somebody's backup.
+    runs. Copies elsewhere are somebody's backup. A project that was copied or moved has its runs where it is now; what
+    lies in another project is not ours to delete, whatever the ledger says.
     """
     if store is None:
         return target
     which = {"run_id": target.run_id}
-    told = [str(path) for (path,) in store.rows(_FOLDER, which)]
+    made = [str(path) for (path,) in store.rows(_FOLDER, which)]
     roots = [root for root in claims.roots() if root.workspace == target.workspace]
+    told = [path for path in made if _is_ours(path)]
+    told += [os.path.join(root.path, os.path.basename(path)) for path in made for root in roots]
     told += [str(path) for (path,) in store.rows(_PLACES, which) if claims.under(path, roots) is not None]
     found = {os.path.realpath(path): path for path in reversed(told) if holds(path, target.run_id)}
     return msgspec.structs.replace(target, folders=list(reversed(found.values())))
+
+
+def _is_ours(path: str) -> bool:
+    project = config.project_of(os.path.realpath(path))
+    return project is None or project == os.path.realpath(config.project_root())
 
 
 def _folders_alone(store: Store | None, workspace: str) -> Iterator[Target]:

@@ -43,7 +43,12 @@ _GATHER_SECONDS = 0.02
 _MOST_ENDED = 1000
 """With so many runs waiting, those who make more of them wait as well."""
 
+BUSY_SECONDS = 10.0
+"""When others hold the ledger for so long, that is told; of many processes at one file each waits now and then."""
+
 _LOCK_PATIENCE = 0.4
+_BUSY_PAUSE = 0.2
+_LONGEST_GATHER = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LINGER_TICKS = 50
 
@@ -70,6 +75,10 @@ class Projector:
         self._store: Store | None = None
         self._pause = 0.0
         self._next_try = 0.0
+        self._busy_since: float | None = None
+        self._busy = ""
+        # the longer it takes to bring something, the more is brought at once
+        self._gather = _GATHER_SECONDS
         self._may_be_behind = True
         # of the projects whose runs come here: notes are left there
         self._roots: set[str] = set()
@@ -130,10 +139,15 @@ class Projector:
         """Bring everything, and let go of the ledger, unless it is in use."""
         if self._ended or self._members or self._moving:
             self.flush()
+        if self._ended and self._busy_since is not None:
+            self._say(self._busy)
         while self._ended:
             self._leave_note(self._ended.popleft())
         if self._turn.acquire(timeout=_LOCK_PATIENCE):
             try:
+                if self._may_be_behind:
+                    # runs may all be too short for the thread to find time for it
+                    self._catch_up(_LOCK_PATIENCE)
                 self._let_go()
             finally:
                 self._turn.release()
@@ -147,9 +161,9 @@ class Projector:
             self._asleep = idle >= _LINGER_TICKS
             # whoever came just before has seen nobody asleep
             asleep = self._asleep and not (self._members or self._moving)
-            if self._wake.wait(None if asleep else TICK_SECONDS):
+            if self._wake.wait(None if asleep else max(TICK_SECONDS, self._gather)):
                 # those that end at the same time go together
-                time.sleep(_GATHER_SECONDS)
+                time.sleep(self._gather)
                 self._wake.clear()
             try:
                 self._go_round()
@@ -157,12 +171,14 @@ class Projector:
                 # whatever it is: the runs to come are not to be without anybody who brings them
                 self._stumbled(error)
                 time.sleep(_FIRST_PAUSE)
-            idle = 0 if self._members or self._moving or self._may_be_behind else idle + 1
+            idle = 0 if self._members or self._moving or self._ended or self._may_be_behind else idle + 1
 
     def _go_round(self) -> None:
         with self._turn:
+            began = time.monotonic()
             self._bring()
             self._bring_tracked()
+            self._gather = min(_LONGEST_GATHER, max(_GATHER_SECONDS, 4 * (time.monotonic() - began)))
             if self._may_be_behind:
                 self._catch_up()
             self._tend()
@@ -188,8 +204,12 @@ class Projector:
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
         try:
             for member in self._all_but_taken_together(ended):
-                if not self._project(member, last=True):
+                if self._project(member, last=True):
+                    continue
+                if self._is_held_for_long():
                     self._leave_note(member)
+                else:
+                    self._ended.append(member)
         except BaseException:
             # interrupted, say: they are brought once more, or have a note when this process ends
             self._ended.extendleft(reversed(ended))
@@ -215,6 +235,10 @@ class Projector:
                 for member, rows in told:
                     if rows is None or put_inside(store, rows) is Outcome.GAP:
                         left.append(member)
+            self._busy_since = None
+        except LedgerBusy as error:
+            self._refused(error)
+            return ended
         except Exception:
             # whatever it is, it is told by those it is about
             return ended
@@ -252,13 +276,20 @@ class Projector:
             self._stumbled(error)
             member.failed()
             return False
+        self._busy_since = None
         return True
+
+    def _is_held_for_long(self) -> bool:
+        """Whether what cannot be brought is to wait in its folder, and not here."""
+        return self._busy_since is None or time.monotonic() - self._busy_since >= BUSY_SECONDS
 
     def _connect(self) -> Store | None:
         if self._store is not None and not self._store.is_there():
             # deleted, or another file is in its place
             self._let_go()
-        if self._store is None and time.monotonic() >= self._next_try:
+        if time.monotonic() < self._next_try:
+            return None
+        if self._store is None:
             try:
                 self._store = open_ledger(self.place, patience=_LOCK_PATIENCE)
             except LedgerError as error:
@@ -271,6 +302,14 @@ class Projector:
         return self._store
 
     def _refused(self, error: LedgerError) -> None:
+        if isinstance(error, LedgerBusy):
+            now = time.monotonic()
+            self._busy_since, self._busy = self._busy_since or now, str(error)
+            self._next_try = now + _BUSY_PAUSE
+            if now - self._busy_since >= BUSY_SECONDS:
+                self._say(self._busy)
+            return
+        self._busy_since = None
         self._let_go()
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
         self._next_try = time.monotonic() + self._pause
@@ -301,13 +340,13 @@ class Projector:
             except LedgerError as error:
                 self._refused(error)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, seconds: float | None = None) -> None:
         store = self._connect()
         if store is None:
             return
         try:
             for root in tuple(self._roots):
-                behind.catch_up(store, self.place, root)
+                behind.catch_up(store, self.place, root, seconds)
         except LedgerError as error:
             self._refused(error)
         except Exception as error:

@@ -98,14 +98,20 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def copies_into(statement: str) -> bool:
-    """Whether a statement that begins with COPY takes rows in, instead of writing them out."""
+def copied_to(statement: str) -> str:
+    """The file that a statement that begins with COPY writes. Raises StatementError if it writes none."""
     depth = 0
-    for token in _tokens(statement):
+    tokens = _tokens(statement)
+    for token in tokens:
         depth += {"(": 1, ")": -1}.get(token["sign"] or "", 0)
-        if depth == 0 and (token["word"] or "").upper() in ("FROM", "TO"):
-            return token["word"].upper() == "FROM"
-    return False
+        if depth == 0 and (token["word"] or "").upper() == "FROM":
+            break
+        if depth == 0 and (token["word"] or "").upper() == "TO":
+            file = next(tokens, None)
+            if file is not None and file["text"] and file["text"].startswith("'"):
+                return str(file["text"][1:-1]).replace("''", "'")
+            break
+    raise StatementError("`runstone sql` only reads: of COPY it knows COPY (SELECT ...) TO 'file'")
 
 
 def explained(refusal: Refusal, statement: str, tables: Tables) -> StatementError:

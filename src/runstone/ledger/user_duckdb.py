@@ -42,6 +42,14 @@ class DuckdbReader:
         self._tables = ledger.tables()
         self._filled: set[str] = set()
         self._overflow = tempfile.mkdtemp(prefix="runstone-")
+        try:
+            self._open()
+        except BaseException:
+            # Ctrl-C, say: nobody is there yet who could close it
+            shutil.rmtree(self._overflow, ignore_errors=True)
+            raise
+
+    def _open(self) -> None:
         self._connection = duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": self._overflow})
         # what DuckDB does, it does in there: Ctrl-C comes to this thread, and only this one can pass it on
         self._thread = ThreadPoolExecutor(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import importlib.util
+import os
 from collections.abc import Generator, Iterator
 from difflib import get_close_matches
 from typing import Protocol
@@ -15,7 +16,7 @@ from runstone.errors import StatementError
 from runstone.ledger.opening import PATIENCE, open_for_reading
 from runstone.ledger.place import Place
 from runstone.ledger.port import Row
-from runstone.ledger.statement import Kind, Refusal, Tables, copies_into, explained, first_word, only_statement
+from runstone.ledger.statement import Kind, Refusal, Tables, copied_to, explained, first_word, only_statement
 
 BATCH = 2000
 """Rows that are held at a time."""
@@ -110,8 +111,9 @@ def _check_word(statement: str, ledger: Reader, engine: Engine) -> None:
         close = get_close_matches(word, known, n=1, cutoff=0.75)
         hint = f"did you mean {close[0]}?" if close else f"a statement begins with {', '.join(sorted(known))}"
         raise StatementError(f"`runstone sql` only reads, and does not know {word}; {hint}")
-    if word == "COPY" and copies_into(statement):
-        raise StatementError("`runstone sql` only reads: COPY ... FROM is refused; write COPY (SELECT ...) TO 'file'")
+    # a pipe or a device may be written to
+    if word == "COPY" and (os.path.isfile(file := copied_to(statement)) or os.path.isdir(file)):
+        raise StatementError(f"there is a file {file} already, and it is not overwritten; name another")
 
 
 def _answer(ledger: Reader, statement: str, engine: Engine, stack: contextlib.ExitStack) -> Answer:

@@ -65,11 +65,11 @@ class CallJob(Job):
         self._running = False
         if self.work.control.stopping:
             return
-        if death.ended_for is None and self.forgives(death):
-            return
         if self.recorder.state.blocks[self.work.block.name].has_values(self.work.block.outputs):
             # all it had left to say was that it is done
             self.end = BlockEnd(status=BlockStatus.COMPLETED)
+            return
+        if death.ended_for is None and self.forgives(death):
             return
         attempt = max(self._attempt, attempt)
         error, reason = error_of(death, self.work.settings.timeout)
