@@ -235,11 +235,7 @@ def test_runs_are_copied_out_as_csv_and_parquet(
 def test_a_copy_overwrites_nothing(ledger: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "it's mine.db").write_text("mine")
-    for sql in (
-        "COPY (SELECT 1) TO 'it''s mine.db'",
-        "COPY runs TO 'it''s mine.db' (FORMAT parquet)",
-        "COPY (SELECT 1) TO '.'",
-    ):
+    for target in ("'it''s mine.db'", "'it''s mine.db' (FORMAT parquet)", "'.'"):
         with pytest.raises(StatementError, match="already, and it is not overwritten"):
             ask(ledger, f"COPY (SELECT 1) TO {target}")
     for sql in ("COPY runs TO getenv('HOME')", "COPY runs"):
