@@ -45,15 +45,27 @@ def make_folder(path: str, *, parents: bool = False, new: bool = False) -> None:
             raise
     except FileNotFoundError as error:
         parent = os.path.dirname(path)
-        if os.path.isdir(parent):
-            # as /proc answers
-            raise StorageError(
-                f"cannot write {path}: the system lets nothing be made in {parent}; choose another run_folder"
-            ) from error
-        if not parents:
-            raise refused(error, path) from error
-        make_folder(parent, parents=True)
-        make_folder(path, new=new)
+        if not os.path.isdir(parent):
+            if not parents:
+                raise refused(error, path) from error
+            make_folder(parent, parents=True)
+        _make_inside(parent, path, new=new)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def _make_inside(parent: str, path: str, *, new: bool) -> None:
+    """Make a folder whose parent is there by now: somebody else may have made it just before us."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if new or not os.path.isdir(path):
+            raise
+    except FileNotFoundError as error:
+        # as /proc answers
+        raise StorageError(
+            f"cannot write {path}: the system lets nothing be made in {parent}; choose another run_folder"
+        ) from error
     except OSError as error:
         raise refused(error, path) from error
 

@@ -100,7 +100,8 @@ class Projector:
         """The process is about to end: bring what can be until the feed's deadline; a note tells of the rest."""
         if self._turn.acquire(timeout=PATIENCE - _LOCK_PATIENCE):
             try:
-                self._project(feed, last=True)
+                if not self._project(feed, last=True) and self._busy_since is not None:
+                    self._say(self._busy)
             finally:
                 self._turn.release()
         self._feeds.discard(feed)
