@@ -34,13 +34,18 @@ def open_ledger(place: Place, *, patience: float = PATIENCE, durable: bool = Fal
     return store
 
 
+def bring_everything() -> None:
+    """Let the ledger have what this process has recorded, as far as that can be done in bounded time."""
+    for bring in before_reading:
+        bring()
+
+
 def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | None:
     """A connection that changes nothing; None if there is no ledger yet. Raises LedgerError.
 
     What this process has recorded is there, unless the ledger is out of order.
     """
-    for bring in before_reading:
-        bring()
+    bring_everything()
     if place.dialect == "sqlite":
         if not os.path.lexists(place.address):
             return None

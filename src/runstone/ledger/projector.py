@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from runstone import config
 from runstone.errors import (
@@ -33,7 +34,10 @@ from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, put_inside
-from runstone.ledger.track_feed import TrackFeed
+
+if TYPE_CHECKING:
+    # loaded by those who track something
+    from runstone.ledger.track_feed import TrackFeed
 
 TICK_SECONDS = 0.1
 PATIENCE = 1.0
@@ -51,7 +55,6 @@ _BUSY_PAUSE = 0.2
 _LONGEST_GATHER = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LINGER_TICKS = 50
-
 
 _OUT_OF_ORDER = (LedgerBusy, LedgerFull, LedgerDenied, LedgerTooNew, LedgerBroken, LedgerUnreachable)
 

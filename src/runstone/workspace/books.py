@@ -42,8 +42,7 @@ class Books:
     @contextmanager
     def writing(self) -> Iterator[Store]:
         """The ledger, made if it is not there; what this process has recorded is in it. Raises LedgerError."""
-        for bring in opening.before_reading:
-            bring()
+        opening.bring_everything()
         store = opening.open_ledger(self.place)
         try:
             yield store
