@@ -84,9 +84,9 @@ def test_the_end_is_found_in_a_journal_that_is_too_long(folder: Path, monkeypatc
     told = [ev.Warned(seq=last["seq"] + at, at=last["at"], code="c", message="m" * 1000) for at in range(1000)]
     ended = ev.RunEnded(seq=last["seq"] + 1000, at=last["at"], status=runstone.core.statuses.RunStatus.COMPLETED)
     (folder / JOURNAL).write_bytes(b"".join([*lines[:-1], *map(encode_line, told), encode_line(ended)]))
-    for records, journal in ((FEW, scan.JOURNAL_BYTES), (10**6, 100_000), (scan.RECORDS, 100_000)):
+    for records, journal in ((FEW, scan.RECORD_BYTES), (10**6, 100_000), (scan.RECORDS, 100_000)):
         monkeypatch.setattr(scan, "RECORDS", records)
-        monkeypatch.setattr(scan, "JOURNAL_BYTES", journal)
+        monkeypatch.setattr(scan, "RECORD_BYTES", journal)
         status = observe.status(str(folder))
         assert (status["status"], status["seq"]) == ("completed", ended.seq), (records, journal)
         assert f"only a part of {JOURNAL}" in status["message"]

@@ -103,9 +103,8 @@ class _Sources:
         self._reading = reading
         self._limits = limits
         self._verify_all = verify_all
-        most = scan.RECORDS if bounded else sys.maxsize
-        self._journals = scan.Allowance(records=most) if bounded else None
-        self._packs = scan.Allowance(records=most)
+        self._journals = scan.Allowance() if bounded else None
+        self._packs = scan.Allowance() if bounded else scan.Allowance(records=sys.maxsize, size=sys.maxsize)
         self.unread: list[str] = []
 
     def records(self, name: str, epoch: int) -> list[Record]:

@@ -30,21 +30,25 @@ _LINE = 1024
 seems: it may be made to seem so."""
 
 
-RECORDS = 250_000
-"""How many events, and how many chunks, one look at a run takes behind the checkpoint: about a second's worth."""
+RECORDS = 25_000
+"""How many events, and how many chunks, one look at a run takes behind the checkpoint: about 0.1 s worth of each."""
 
-JOURNAL_BYTES = 256 * 1024 * 1024
-"""How much of one journal it takes; from what lies behind only the end."""
+RECORD_BYTES = 24 * 1024 * 1024
+"""How long they may be in all, without values; from what lies behind in a journal only the end is taken."""
 
 _END = 2 * EVENT_LIMIT
 """So much that the last event is in it, however long it is."""
 
 
 class Allowance(msgspec.Struct):
-    """What a reader may still do, over all files of a run. large: bytes of large values to check; records: to take."""
+    """What a reader may still do, over all files of a run.
+
+    large: bytes of large values to check. records: to take; size: of them in bytes.
+    """
 
     large: int = LARGE_VERIFIED
-    records: int = RECORDS
+    records: int = msgspec.field(default_factory=lambda: RECORDS)
+    size: int = msgspec.field(default_factory=lambda: RECORD_BYTES)
 
     def grants(self, length: int) -> bool:
         """Whether so many bytes may be checked; if so they are taken."""
@@ -73,9 +77,11 @@ def scan_journal(descriptor: int, start: int, stop: int, allowance: Allowance | 
     """
     if allowance is None:
         return _scan_lines(descriptor, start, stop, sys.maxsize)
-    scan = _scan_lines(descriptor, start, min(stop, start + JOURNAL_BYTES), allowance.records)
+    taken = min(stop, start + max(allowance.size, 0))
+    scan = _scan_lines(descriptor, start, taken, allowance.records)
     allowance.records -= len(scan.records)
-    if scan.unread or stop - start > JOURNAL_BYTES:
+    allowance.size -= (scan.end if scan.unread else taken) - start
+    if scan.unread or taken < stop:
         last = _scan_lines(descriptor, max(scan.end, stop - _END), stop, sys.maxsize)
         scan = Scan(records=scan.records + last.records, end=max(scan.end, last.end), damaged=scan.damaged, unread=True)
     return scan
@@ -144,7 +150,7 @@ def _walk(
     damaged = 0
     patience = PATIENCE
     while base + at < stop:
-        if allowance is not None and allowance.records <= 0:
+        if allowance is not None and (allowance.records <= 0 or allowance.size <= 0):
             scan.unread = True
             break
         frame = decode_frame(window, at, base, size, whole=whole)
@@ -183,6 +189,7 @@ def _walk(
             damaged = 0
             if allowance is not None:
                 allowance.records -= 1
+                allowance.size -= frame.payload - frame.start
             yield frame
         at = frame.stop - base
         if at > len(window):

@@ -24,7 +24,8 @@ class Evidence:
     """A run in a folder, as far as explanations need it; takes bounded time and memory whatever lies there.
 
     blocks: as `run.json` describes them; words: for each the one to act on; status: the status object. errors: of every
-    block the first that ended it or one of its elements. ends, starts, retrying: of every block the last such event.
+    block the first that ended it or one of its elements. ends, starts, retrying, looked_up: of every block the last
+    such event.
     Raises FileNotFoundError, NotADirectoryError, OSError, FolderError.
     """
 
@@ -48,6 +49,7 @@ class Evidence:
         self.retrying: dict[str, ev.BlockRetrying] = {}
         self.ends: dict[str, ev.BlockEnded] = {}
         self.errors: dict[str, ev.ErrorRaised] = {}
+        self.looked_up: dict[str, ev.BlockLookedUp] = {}
         known = self.reading.state.blocks
         for event in events:
             if isinstance(event, ev.RunEnded):
@@ -63,6 +65,8 @@ class Evidence:
                 self.ends[event.block] = event
             elif isinstance(event, ev.BlockStarted) and event.block in known:
                 self.starts[event.block] = event
+            elif isinstance(event, ev.BlockLookedUp) and event.block in known:
+                self.looked_up[event.block] = event
             elif isinstance(event, ev.BlockRetrying) and event.block in known:
                 self.retrying[event.block] = event
             elif isinstance(event, ev.ErrorRaised) and event.final and event.block in known:
@@ -91,7 +95,7 @@ def _events(look: Look, reading: Reading) -> Iterator[ev.Event]:
             # what lies behind was written after the fold was made, or does not count
             stop = min(os.fstat(descriptor).st_size, reading.ends.get(name, 0))
             at = 0
-            for behind, event in _lines(descriptor, 0, min(stop, scan.JOURNAL_BYTES)):
+            for behind, event in _lines(descriptor, 0, min(stop, scan.RECORD_BYTES)):
                 at, left = behind, left - 1
                 if event is not None:
                     yield event
