@@ -1,0 +1,1 @@
+"""How the research reads texts: plain Python that knows nothing of pipelines."""
