@@ -110,7 +110,7 @@ async def _tell(heading: str, run: Run) -> None:
     ranked = ", ".join(name for name, _ in run.outputs["ranking"][:6])
     print(f"  most their own: {ranked}")
     for saved in await run.list_artifacts():
-        print(f"  {os.path.join(os.path.relpath(run.run_folder), saved.path)}  {saved.size_bytes:,} bytes")
+        print(f"  {os.path.join(os.path.relpath(run.run_folder or '.'), saved.path)}  {saved.size_bytes:,} bytes")
 
 
 async def _tell_difference(workspace: Workspace, first: Run, whole: Run) -> None:
