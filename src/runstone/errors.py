@@ -7,7 +7,8 @@
     ├── SettingError           a setting that does not exist, or not with this value
     │   ├── QueryError         a query over runs that cannot be read; knows the position
     │   ├── CursorError        a cursor that was not made here, or for another query
-    │   └── WorkspaceNotFound  no workspace of this name
+    │   ├── WorkspaceNotFound  no workspace of this name
+    │   └── CurrentFolderGone  the current folder was deleted; a FileNotFoundError too
     ├── RunError               something about one run
     │   ├── RunFailed          the run ended, and not well; has `.run`
     │   ├── RunNotFound        no run under this name, id or folder
@@ -27,6 +28,7 @@
     │   ├── LedgerBroken       it is no database, or a damaged one
     │   ├── LedgerUnreachable  no server answers, or not this one
     │   └── StatementError     SQL of a user that is not executed, or would write
+    ├── CacheError             the cache cannot be used; the work goes on without it
     ├── WorkerDied             the process that computed an element or a block died
     │   └── OutOfMemory        the system killed it, because memory ran out
     ├── TimedOut               an attempt took longer than its timeout; a TimeoutError too
@@ -100,6 +102,13 @@ class WorkspaceNotFound(SettingError):
     """No workspace of this name."""
 
 
+class CurrentFolderGone(SettingError, FileNotFoundError):
+    """The current folder was deleted, so nobody can say which project is meant."""
+
+    def __init__(self, message: str = "the current folder is gone; go to one that exists") -> None:
+        super().__init__(message)
+
+
 class RunError(RunstoneError):
     """Something about one run."""
 
@@ -156,7 +165,16 @@ class LedgerError(RunstoneError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process holds the ledger for longer than we wait."""
+    """Another process holds the ledger for longer than we wait.
+
+    held_seconds: for how long nobody was seen to write there; None if that is not known. A ledger that many write in is
+    not held, only much used. by_us: whether it is one of ours that is writing just now, and will be done.
+    """
+
+    def __init__(self, message: str, *, held_seconds: float | None = None, by_us: bool = False) -> None:
+        super().__init__(message)
+        self.held_seconds = held_seconds
+        self.by_us = by_us
 
 
 class LedgerFull(LedgerError):
@@ -181,6 +199,10 @@ class LedgerUnreachable(LedgerError):
 
 class StatementError(LedgerError):
     """SQL of a user that the ledger does not execute, because it is wrong or would write."""
+
+
+class CacheError(RunstoneError):
+    """The cache of results cannot be used: damaged, locked, full, or not ours."""
 
 
 class WorkerDied(RunstoneError):

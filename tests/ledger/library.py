@@ -44,13 +44,18 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: float | None
     host: str | None
     tags: list[str]
+    rows_in: int | None
+    rows_out: int | None
+    llm_calls: int | None
+    tokens: int | None
+    metrics: dict[str, Any]
 
 
-_COLUMNS = tuple(name for name in Book.__struct_fields__ if name not in ("params", "tags"))
+_COLUMNS = tuple(name for name in Book.__struct_fields__ if name not in ("params", "tags", "metrics"))
 _RUN = (
-    f"INSERT INTO pipeline_run ({', '.join(_COLUMNS)}, pipeline_id, variables)"
+    f"INSERT INTO pipeline_run ({', '.join(_COLUMNS)}, pipeline_id, variables, metrics)"
     "{overriding}"
-    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)}, :pipeline_id, :variables)"
+    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)}, :pipeline_id, :variables, :metrics)"
 )
 _TAG = "INSERT INTO tag (workspace, tag, created_at, run_key) VALUES (:workspace, :tag, :created_at, :run_key)"
 _WORKSPACE = "INSERT INTO workspace (name, created_at) VALUES (:name, '2026-01-01T00:00:00.000000Z')"
@@ -67,6 +72,9 @@ def _book(dice: random.Random, number: int) -> Book:
     minute = dice.randrange(0, 240)
     started = None if status in ("scheduled", "pending") else _time(minute, 1)
     done = status in DONE
+    # of its own dice, so that what was made before stays as it was
+    others = random.Random(number)
+    counted = others.random() < 0.5
     return Book(
         run_key=number,
         run_id=f"{dice.randrange(16**8):08x}-{number:04}",
@@ -84,6 +92,11 @@ def _book(dice: random.Random, number: int) -> Book:
         duration_seconds=float(dice.randrange(0, 100)) if done else None,
         host=dice.choice(HOSTS),
         tags=dice.sample(TAGS, dice.randrange(0, 4)),
+        rows_in=others.choice((0, 100, 150, 5_000_000_000)) if counted else None,
+        rows_out=others.choice((0, 1, 120, None)) if counted else None,
+        llm_calls=others.choice((0, 3, None)) if counted else None,
+        tokens=others.choice((0, 999, 1000, 200_000)) if counted else None,
+        metrics=_metrics(others) if others.random() < 0.3 else {},
     )
 
 
@@ -95,6 +108,11 @@ def _params(dice: random.Random) -> dict[str, Any]:
         "größe": dice.choice([1, 2]),
     }
     return {name: value for name, value in chosen.items() if dice.random() < 0.8}
+
+
+def _metrics(dice: random.Random) -> dict[str, Any]:
+    found = {"loss": dice.choice([0.05, 0.1, 1, 2.5e-7]), "val/f-1": dice.choice([0.5, 0.9])}
+    return {name: value for name, value in found.items() if dice.random() < 0.8}
 
 
 def _time(minute: int, second: int = 0) -> str:
@@ -114,6 +132,7 @@ def put(store: Store, found: list[Book]) -> None:
                 | {
                     "pipeline_id": f"{book.workspace}/{book.pipeline_name}",
                     "variables": json.dumps(book.params, ensure_ascii=False),
+                    "metrics": json.dumps(book.metrics),
                 }
                 for book in found
             ],

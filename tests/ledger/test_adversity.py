@@ -195,11 +195,11 @@ def test_a_run_that_cannot_be_read_for_now_keeps_its_note(home: Path) -> None:
     # the system answers neither that it is there nor that it is not, as it does of a disk that is away
     os.rename("runs", "kept")
     os.symlink("runs", "runs")
-    behind.catch_up(store, own(home))
+    behind.catch_up(store)
     assert behind.waiting() == 1
     os.unlink("runs")
     os.rename("kept", "runs")
-    behind.catch_up(store, own(home))
+    behind.catch_up(store)
     store.close()
     assert behind.waiting() == 0
     assert folders(home) == [("it", "completed")]

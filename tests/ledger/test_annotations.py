@@ -14,10 +14,13 @@ import pytest
 import runstone
 from runstone import Pipeline, block
 from runstone.core.annotated import Annotation, acting_tags, problem_with_tag
-from runstone.errors import StorageError
+from runstone.errors import LedgerBusy, StorageError
 from runstone.folder import annotations, observe
+from runstone.ledger import intake
 from runstone.ledger.annotations import annotate, of_run, retag, take_in
 from runstone.ledger.of_folder import project, rows_of
+from runstone.ledger.opening import open_ledger
+from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 
 
@@ -52,12 +55,14 @@ def test_what_is_said_is_in_the_folder_the_ledger_and_the_index(folder: Path, st
         run_id=run_id(folder),
         folder=str(folder),
         store=store,
-    )
+    ).made
     assert [one.version for one in made] == [1, 2, 3]
     assert of_run(store, run_id(folder)) == annotations.read_from(str(folder)) == made
     assert tags(store) == ["best"]
     assert observe.status(str(folder))["tags"] == ["best"]
-    assert runstone.open(folder).tags == ["best"]
+    opened = runstone.open(folder)
+    assert opened.tags == ["best"]
+    assert [(note.text, note.said_by) for note in opened.notes] == [("a\nb", "ada@lab")]
     assert (folder / "journal" / "0001.jsonl").read_bytes() == journal
     lines = [json.loads(line) for line in (folder / "annotations.jsonl").read_text().splitlines()]
     assert [(each["version"], each["kind"], each["text"], each["said_by"]) for each in lines] == [
@@ -65,6 +70,26 @@ def test_what_is_said_is_in_the_folder_the_ledger_and_the_index(folder: Path, st
         (2, "untag", "own", "ada@lab"),
         (3, "note", "a\nb", "ada@lab"),
     ]
+
+
+def test_what_a_locked_ledger_does_not_take_is_said_nevertheless_where_there_is_a_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    place = Place("sqlite", str(tmp_path / "ledger.db"))
+    holder, hasty = open_ledger(place), open_ledger(place, patience=0.01)
+    project(holder, str(folder))
+    with holder.writing():
+        said = annotate([("tag", "best")], by="", run_id=run_id(folder), folder=str(folder), store=hasty)
+        assert isinstance(said.missed, LedgerBusy)
+        with pytest.raises(LedgerBusy):
+            annotate([("tag", "best")], by="", run_id=run_id(folder), folder=None, store=hasty)
+    assert observe.status(str(folder))["tags"] == ["own", "best"]
+    assert tags(holder) == ["own"]
+    with holder.writing():
+        intake.annotate(holder, str(folder), run_id(folder))
+    assert tags(holder) == ["best", "own"]
+    holder.close()
+    hasty.close()
 
 
 def test_a_tag_that_was_taken_away_does_not_come_back_with_the_run(folder: Path, store: Store) -> None:

@@ -143,7 +143,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_refusal(made: Path, tmp
     with pytest.raises(StorageError, match="nothing is overwritten"):
         archive(str(made), str(file))
     assert file.read_text() == "mine"
-    with pytest.raises(StorageError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot be written: there is no folder"):
         archive(str(made), str(tmp_path / "nowhere" / "x.zip"))
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
 

@@ -19,7 +19,7 @@ import pytest
 
 import runstone
 from runstone import Pipeline, block
-from runstone.ledger import behind, opening, projector
+from runstone.ledger import behind, opening, projector, trouble
 from runstone.ledger.of_folder import project
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
@@ -215,10 +215,90 @@ def complaints(capfd: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capfd.readouterr().err.splitlines() if line.startswith("runstone: ")]
 
 
+ONE_RUN = """
+import sys
+from runstone import Pipeline, block
+
+@block
+def one() -> int:
+    return 1
+
+Pipeline("short", [one]).run({}, run_folder=sys.argv[1], show_progress=False)
+"""
+
+
+def end_of_one_run(folder: str) -> str:
+    """What a process says that ends right after its run."""
+    done = subprocess.run([sys.executable, "-c", ONE_RUN, folder], capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+def write_in_turns(stop: threading.Event, seconds: float) -> None:
+    """Like a crowd of processes: the ledger is never free for long, and something is written all the time."""
+    crowd = apsw.Connection(".runstone/ledger.db")
+    crowd.execute("CREATE TABLE IF NOT EXISTS crowd (number INTEGER)")
+    while not stop.is_set():
+        crowd.execute("BEGIN IMMEDIATE; INSERT INTO crowd VALUES (1)")
+        time.sleep(seconds)
+        crowd.execute("COMMIT")
+    crowd.close()
+
+
+def test_who_ends_in_a_crowd_says_nothing_and_the_next_reader_sees_the_run(home: Path) -> None:
+    run()
+    stop = threading.Event()
+    crowd = threading.Thread(target=write_in_turns, args=(stop, 0.15))
+    crowd.start()
+    try:
+        runs = 0
+        while not behind.waiting():
+            # by chance it may get its turn
+            assert runs < 10
+            assert end_of_one_run(f"runs/{runs}") == ""
+            runs += 1
+    finally:
+        stop.set()
+        crowd.join()
+    assert statuses() == ["degraded", *["completed"] * runs]
+    assert behind.waiting() == 0
+
+
+def test_who_ends_while_the_ledger_is_held_says_so(home: Path) -> None:
+    run()
+    assert statuses() == ["degraded"]
+    holder = apsw.Connection(".runstone/ledger.db")
+    holder.execute("BEGIN IMMEDIATE")
+    said = end_of_one_run("runs/short")
+    tail = [sys.executable, "-m", "runstone", "tail"]
+    seen = subprocess.run(tail, capture_output=True, text=True, check=True)
+    assert seen.stderr == (
+        "runstone: one more run is on the way into the ledger; to have all now: runstone ledger sync\n"
+    )
+    assert "short" not in seen.stdout
+    holder.execute("ROLLBACK")
+    holder.close()
+    seen = subprocess.run(tail, capture_output=True, text=True, check=True)
+    assert (seen.stderr, "short" in seen.stdout) == ("", True)
+    assert said.count("\n") == 1
+    assert f"{home}/.runstone/ledger.db is locked" in said
+    assert statuses() == ["degraded", "completed"]
+
+
+def test_who_ends_while_another_of_us_writes_for_long_says_nothing(home: Path) -> None:
+    run()
+    store = opening.open_ledger(Place("sqlite", os.path.abspath(".runstone/ledger.db")))
+    with store.writing():
+        assert end_of_one_run("runs/short") == ""
+        assert behind.waiting() == 1
+    store.close()
+    assert statuses() == ["degraded", "completed"]
+    assert behind.waiting() == 0
+
+
 def test_a_locked_ledger_costs_one_sentence_and_is_brought_up_later(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projector, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(trouble, "BUSY_SECONDS", 0.5)
     run()
     assert statuses() == ["degraded"]
     holder = apsw.Connection(".runstone/ledger.db")

@@ -74,7 +74,7 @@ def test_a_backup_while_somebody_writes_is_of_one_moment(file: Place, project: P
 
 
 def test_a_place_that_takes_no_file_is_told(file: Place, project: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be opened or written"):
+    with pytest.raises(LedgerError, match="cannot be written: there is no folder"):
         back_up(file, str(project / "not there" / "copy.db"))
 
 
@@ -161,8 +161,8 @@ def _damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (_garbage, LedgerBroken, "no database"),
-        (_other, LedgerBroken, "not a ledger"),
+        (_garbage, LedgerBroken, "is no backup of a ledger, and was not restored: file is not a database"),
+        (_other, LedgerBroken, "is no backup of a ledger, .* not of Runstone"),
         (_empty, LedgerBroken, "empty, and no backup"),
         (_newer, LedgerTooNew, "update Runstone"),
         (_damaged, LedgerBroken, "damaged"),

@@ -51,7 +51,8 @@ _OF_RUNS = set(RunRow.__struct_fields__) - {"run_id", "workspace", "run_folder",
 _EMPTY = {
     ("pipeline_run", name)
     for name in (
-        "job_id", "retry_of", "parent_id", "imported_from", "trace_id", "cancel_requested_at", "pipeline_version",
+        "job_id", "retry_of", "replay_of", "parent_id", "imported_from", "trace_id", "cancel_requested_at",
+        "pipeline_version",
         "reason", "rows_in", "rows_out", "llm_calls", "tokens",
     )
 } | {("block_run", "reason"), ("block_run", "adopted_from"), ("block_run", "peak_memory")}  # fmt: skip

@@ -6,12 +6,16 @@ import base64
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from runstone.core.previews import LONGEST_TEXT
 from runstone.core.query import parse
 from runstone.errors import CursorError, RunAmbiguous, RunNotFound
+from runstone.folder.preview import preview
 from runstone.ledger import find as finding
 from runstone.ledger.find import RunSummary, count, find, get
+from runstone.ledger.find_cut import cut_short
 from runstone.ledger.port import Store
 from tests.ledger import library
 from tests.ledger.library import Book
@@ -125,6 +129,22 @@ CASES: dict[str, Callable[[Book], bool]] = {
     "param.flag:1": lambda book: book.params.get("flag") == 1 and book.params.get("flag") is not True,
     "param.größe:2": lambda book: book.params.get("größe") == 2,
     "param.nobody:1": lambda book: False,
+    "rows_in>100": lambda book: (book.rows_in or 0) > 100,
+    "rows_in>=5000000000": lambda book: book.rows_in == 5_000_000_000,
+    "rows_out:0": lambda book: book.rows_out == 0,
+    "rows_out:0,120": lambda book: book.rows_out in (0, 120),
+    "-rows_out:0": lambda book: book.rows_out != 0,
+    "rows_out!=0 kind:stage": lambda book: book.rows_out != 0 and book.kind == "stage",
+    "llm_calls>0": lambda book: (book.llm_calls or 0) > 0,
+    "tokens>=1000": lambda book: (book.tokens or 0) >= 1000,
+    "tokens<1000": lambda book: book.tokens is not None and book.tokens < 1000,
+    "tokens>=1000 status:completed": lambda book: (book.tokens or 0) >= 1000 and book.status == "completed",
+    "rows_in>100 rows_out:0": lambda book: (book.rows_in or 0) > 100 and book.rows_out == 0,
+    "metric.loss<0.1": lambda book: book.metrics.get("loss", 1) < 0.1,
+    "metric.loss:1,0.1": lambda book: book.metrics.get("loss") in (1, 0.1),
+    "-metric.loss>=0.1": lambda book: not book.metrics.get("loss", 0) >= 0.1,
+    "metric.val/f-1>0.5": lambda book: book.metrics.get("val/f-1", 0) > 0.5,
+    "metric.nobody>0": lambda book: False,
     "survey": lambda book: "survey" in book.pipeline_name.lower(),
     "ight": lambda book: "nightly" in book.tags,
     '-"team a"': lambda book: "team a" not in book.tags,
@@ -166,6 +186,7 @@ def test_most_of_the_queries_find_something() -> None:
         "tag:nobody",
         "pipeline~5%f",
         "param.nobody:1",
+        "metric.nobody>0",
         "status:failed tag:prod pipeline:train since:3d",
         *(query for query in CASES if query.startswith("id:")),
     }
@@ -176,7 +197,13 @@ def test_where_no_index_helps_a_page_looks_at_some_runs_and_says_where_to_go_on(
 ) -> None:
     monkeypatch.setattr(finding, "WINDOW", 50)
     monkeypatch.setattr(finding, "_WINDOW_OF_TAGS", 20)
-    for query in ("param.lr>0.1", "error~CUDA status:failed,degraded", "nightly", "tag:prod,draft duration>90"):
+    for query in (
+        "param.lr>0.1",
+        "error~CUDA status:failed,degraded",
+        "nightly",
+        "tag:prod,draft duration>90",
+        "tokens>=1000",
+    ):
         found = list(pages(shelf, query, 1000))
         assert len(found) > 2, query
         assert [run.run_id for page in found for run in page] == by_hand(CASES.get(query, _HARD[query])), query
@@ -187,6 +214,7 @@ def test_where_no_index_helps_a_page_looks_at_some_runs_and_says_where_to_go_on(
 
 _HARD: dict[str, Callable[[Book], bool]] = {
     "param.lr>0.1": CASES["param.lr>0.1"],
+    "tokens>=1000": CASES["tokens>=1000"],
     "nightly": lambda book: "nightly" in book.tags,
     "error~CUDA status:failed,degraded": lambda book: (
         "CUDA" in (book.error or "") and book.status in ("failed", "degraded")
@@ -195,6 +223,21 @@ _HARD: dict[str, Callable[[Book], bool]] = {
         bool({"prod", "draft"} & set(book.tags)) and (book.duration_seconds or 0) > 90
     ),
 }
+
+
+def test_of_a_text_too_long_for_the_ledger_the_beginning_is_searched_and_that_is_told(store: Store) -> None:
+    long = preview("hay " * 20 + "Needle " + "hay " * 2000 + "thread")
+    assert isinstance(long, dict)
+    assert len(long["text"]) == LONGEST_TEXT
+    # a dict of the user is no text, whatever it holds
+    dicts = preview({"type": "str", "text": "needle"})
+    values = (long, dicts, "a needle", None)
+    library.put(store, [msgspec.structs.replace(BOOKS[at], params={"x": value}) for at, value in enumerate(values)])
+    asked = parse("param.x~needle -param.y~needle")
+    assert {run.run_id for run in find(store, asked, workspace=None).runs} == {BOOKS[0].run_id, BOOKS[2].run_id}
+    assert find(store, parse("param.x~thread"), workspace=None).runs == []
+    assert cut_short(store, asked, None) == ["x"]
+    assert cut_short(store, parse("param.x:needle param.y~z x"), None) == []
 
 
 def test_a_run_is_shown_with_all_that_is_known_of_it(shelf: Store) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from runstone.core.query import parse
+from runstone.ledger import acting
+from runstone.ledger import find as finding
 from runstone.ledger.find import count, find, get
 from runstone.ledger.last_runs import failing
 from runstone.ledger.of_folder import project
@@ -143,3 +145,69 @@ def test_a_damaged_driver_proves_nothing(store: Store, recorded: str, waiting: W
     shutil.rmtree(waiting.folder)
     store.rows("UPDATE pipeline_run SET driver = :driver WHERE run_id = :id", {"driver": '{"pid":"x"}', "id": recorded})
     assert ids(store, "status:running") == [recorded]
+
+
+@pytest.fixture
+def many(store: Store, recorded: str, waiting: Waiting) -> int:
+    """How many runs of a process that is dead the ledger knows as running."""
+    waiting.kill()
+    shutil.rmtree(waiting.folder)
+    for number in range(120):
+        store.rows(
+            "INSERT INTO pipeline_run (run_id, workspace, pipeline_id, pipeline_name, status, created_at, driver)"
+            " SELECT :id, workspace, pipeline_id, pipeline_name, status, :at, driver FROM pipeline_run"
+            " WHERE run_id = :run",
+            {
+                "id": f"dead-{number}",
+                "at": f"2026-01-01T00:{number // 60:02}:{number % 60:02}.000000Z",
+                "run": recorded,
+            },
+        )
+    return 121
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the runs that were looked at."""
+    found: list[str] = []
+    real = acting.look
+
+    def look(claim: acting.Claim) -> acting.Seen | None:
+        found.append(claim.run_id)
+        return real(claim)
+
+    monkeypatch.setattr(acting, "look", look)
+    return found
+
+
+def test_only_those_runs_are_looked_at_that_a_page_needs(store: Store, many: int, looks: list[str]) -> None:
+    page = find(store, parse("status:crashed"), limit=5)
+    assert ([run.status for run in page.runs], len(looks)) == (["crashed"] * 5, 6)
+    looks.clear()
+    assert len(find(store, parse("status:crashed"), limit=5, cursor=page.cursor).runs) == 5
+    assert len(looks) == 6
+    assert count(store, parse("status:crashed pipeline:waits")) == many
+
+
+def test_where_none_is_found_a_page_ends_after_a_number_of_looks(
+    store: Store, many: int, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_LOOKS", 30)
+    cursor: str | None = None
+    pages = 0
+    found: list[str] = []
+    while cursor is not None or not pages:
+        looks.clear()
+        page = find(store, parse("status:running,completed"), limit=5, cursor=cursor)
+        assert len(looks) <= 30
+        found += [run.status for run in page.runs]
+        cursor = page.cursor
+        pages += 1
+    assert (found, pages) == (["completed"], 5)
+    everything: list[str] = []
+    cursor = None
+    while cursor is not None or not everything:
+        page = find(store, parse("status:crashed,completed"), limit=7, cursor=cursor)
+        everything += [run.run_id for run in page.runs]
+        cursor = page.cursor
+    assert len(everything) == len(set(everything)) == many + 1

@@ -40,9 +40,13 @@ INDEXED = [
     "last_run_failed:true",
     "last_run_failed:false",
 ]
+COUNTED = ["rows_in>100", "rows_out:0", "rows_out:0,120", "llm_calls>0", "tokens>=1000", "tokens>1 rows_in<5"]
+"""The index that is walked along for these has all that is asked, so that no row is looked at which is not meant."""
 LOOKED_THROUGH = [
     "param.lr>0.1",
     "param.name~res",
+    "metric.loss<0.1",
+    "-rows_out:0",
     "error~CUDA",
     "word",
     "tag~prod",
@@ -58,7 +62,7 @@ LOOKED_THROUGH = [
 
 
 def test_every_field_is_among_these_queries() -> None:
-    asked = {term.field for query in (*INDEXED, *LOOKED_THROUGH) for term in parse(query).terms}
+    asked = {term.field for query in (*INDEXED, *COUNTED, *LOOKED_THROUGH) for term in parse(query).terms}
     assert asked == {*FIELDS, "word"}
 
 
@@ -119,7 +123,7 @@ def faults(plan: str, dialect: str) -> list[str]:
 
 
 @pytest.mark.parametrize("workspace", ["default", None])
-@pytest.mark.parametrize("query", INDEXED + LOOKED_THROUGH)
+@pytest.mark.parametrize("query", INDEXED + COUNTED + LOOKED_THROUGH)
 def test_no_page_reads_or_sorts_all_runs(shelf: Store, query: str, workspace: str | None) -> None:
     explained = Explained(shelf)
     meant = parse(query)
@@ -151,7 +155,7 @@ def test_the_last_page_is_entered_where_it_begins(shelf: Store, query: str) -> N
     explained = Explained(shelf)
     with without_scans(shelf):
         find(explained, meant, limit=5, cursor=cursor, now=NOW)
-    # of a query for a status the first statement is about unfinished runs
+    # of a query for a status the last statement is about unfinished runs, which are met in the same order
     plan = explained.plans[-1]
     if shelf.dialect == "sqlite":
         assert "(created_at,run_key)<(?,?)" in plan or "created_at<?" in plan, plan
@@ -175,7 +179,7 @@ def test_nothing_else_is_met_on_the_way_to_what_an_index_finds(
     explained = Explained(shelf)
     with without_scans(shelf):
         find(explained, parse(query), limit=5, now=NOW)
-    plan = explained.plans[-1]
+    plan = next(plan for plan in explained.plans if index in plan)
     if shelf.dialect == "sqlite":
         searched = f"{index} USING PRIMARY KEY" if index == "tag" else f"USING INDEX {index}"
         assert searched.replace("tag USING", "w USING") in plan, plan
@@ -183,3 +187,23 @@ def test_nothing_else_is_met_on_the_way_to_what_an_index_finds(
     else:
         assert f"({condition} = " in plan, plan
         assert not [line for line in plan.splitlines() if "Filter:" in line and f"{condition} = " in line], plan
+
+
+@pytest.mark.parametrize("query", COUNTED)
+def test_counts_are_asked_of_the_index_alone(shelf: Store, query: str) -> None:
+    explained = Explained(shelf)
+    with without_scans(shelf):
+        find(explained, parse(query), limit=5, now=NOW)
+    plan = explained.plans[-1]
+    assert "run_by_counts" in plan, plan
+    if shelf.dialect == "postgres":
+        place = plan[plan.index("Index Cond") :].partition("\n")[0]
+        assert all(f"{term.field} " in place for term in parse(query).terms), plan
+        assert "Filter:" not in plan, plan
+
+
+def test_a_metric_is_asked_of_runs_that_have_metrics_alone(shelf: Store) -> None:
+    explained = Explained(shelf)
+    with without_scans(shelf):
+        find(explained, parse("metric.loss<0.1"), limit=5, now=NOW)
+    assert "run_by_metrics" in explained.plans[-1]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from runstone import Pipeline, block, config, record_run, track, update_run
@@ -23,7 +24,7 @@ from runstone.engine.track import complaints
 from runstone.engine.track.recording import Recording
 from runstone.errors import RunError
 from runstone.folder import track_files, track_journal, track_removal
-from runstone.ledger import behind, of_track, opening, projector
+from runstone.ledger import backup, behind, of_track, opening, projector
 from runstone.ledger.check import check, repair
 from runstone.ledger.cleanup import named
 from runstone.ledger.deletion import delete_runs, refuse_spared
@@ -390,22 +391,28 @@ def test_a_ledger_that_is_garbage_costs_one_warning_and_no_run(home: Path) -> No
     [line] = err.splitlines()
     assert line.startswith("runstone: tracked runs are recorded in .runstone/track alone for now: the ledger ")
     assert len(states(home)) == 3
-    assert behind.waiting() == 0
+    assert behind.waiting() == 1, "the journal, until somebody has brought it"
     file.unlink()
     with ledger(Place("sqlite", str(file))) as store:
         report = sync(store)
         assert (report.tracked, report.taken) == (3, 3)
+        assert behind.waiting() == 0
         assert agrees(store) == 3
 
 
 def test_a_ledger_that_is_locked_holds_nobody_up_for_long(home: Path, own: Place) -> None:
     with ledger(own) as store:
-        with store.writing():
-            began = time.monotonic()
-            out, err, status = execute(FEW + "\nprint('worked')", home, ledger=None)
-            took = time.monotonic() - began
+        # by somebody else: of one of us who writes for long it is known that there will be an end
+        holder = apsw.Connection(own.address)
+        holder.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        out, err, status = execute(FEW + "\nprint('worked')", home, ledger=None)
+        took = time.monotonic() - began
+        holder.execute("ROLLBACK")
+        holder.close()
         assert (out, status) == ("worked\n", 0)
         assert err.count("\n") == 1
+        assert "is locked by another process" in err
         assert took < 10
         assert rows(store, "run_id") == []
         assert sync(store).taken == 3
@@ -658,6 +665,25 @@ def test_check_finds_what_is_missing_and_repair_brings_it(home: Path, place: Pla
     mended = repair(store)
     assert (mended.remade, mended.taken) == (1, 1)
     assert agrees(store) == 3
+
+
+def test_check_finds_deleted_runs_that_a_backup_has_brought_back(home: Path, own: Place) -> None:
+    done(FEW, home, ledger=None)
+    with ledger(own) as store:
+        backup.back_up(own, str(home / "copy.db"))
+        load = rows(store, "run_id")[0][0]
+        delete_runs(store, [named(store, load, workspace="acme")])
+        assert agrees(store) == 2
+    backup.restore(own, str(home / "copy.db"))
+    with ledger(own) as store:
+        assert len(rows(store, "run_id")) == 3
+        found = check(store)
+        assert [(each.kind.value, each.run_id) for each in found.differences] == [("was deleted", load)]
+        assert (found.counts, found.equal) == ({"was deleted": 1}, False)
+        mended = repair(store)
+        assert (mended.forgotten, mended.remade, mended.taken, mended.left.equal) == (1, 0, 0, True)
+        assert load not in [run_id for (run_id,) in rows(store, "run_id")]
+        assert agrees(store) == 2
 
 
 @block

@@ -68,7 +68,8 @@ def test_a_file_that_is_no_database(file: Place) -> None:
     refused_to_all(
         file,
         LedgerBroken,
-        f"the ledger {file.address} is damaged, or no database: file is not a database; {REBUILD}",
+        f"the ledger {file.address} is damaged, or no database: file is not a database; "
+        f"if it was the ledger, {REBUILD}; if it is not, name another file in RUNSTONE_LEDGER",
     )
 
     assert Path(file.address).read_text() == "no database " * 500
@@ -121,7 +122,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
     with told(
         LedgerDenied,
-        f"the folder {tmp_path / 'file'} of the ledger cannot be made: File exists; make it, or {NAME_ANOTHER}",
+        f"the folder {tmp_path / 'file'} of the ledger cannot be made: a part of the path is a file; make it, "
+        f"or {NAME_ANOTHER}",
     ):
         open_ledger(place)
 

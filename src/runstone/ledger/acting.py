@@ -53,7 +53,7 @@ def look(claim: Claim) -> Seen | None:
     driver = _driver(claim.driver)
     if driver is None or not identity.is_gone(driver):
         return None
-    ended = track_reading.last_words(driver.journal, claim.run_id) if driver.journal else None
+    ended = track_reading.last_words(driver.journal, claim.run_id, driver) if driver.journal else None
     if ended is not None and ended.done:
         # a tracked run, whose process died before it could bring this
         return Seen(

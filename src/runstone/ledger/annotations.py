@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from runstone.core.annotated import Annotation, acting_tags
-from runstone.errors import StorageError
+from runstone.errors import LedgerError, StorageError
 from runstone.folder import annotations as in_folder
 from runstone.folder import clock
 from runstone.folder.annotations import read, read_from
@@ -36,16 +36,29 @@ _UNTAG = "DELETE FROM tag WHERE run_key = :run_key AND tag = :tag"
 _TAGS = "SELECT tag FROM tag WHERE run_key = :run_key"
 
 
-def annotate(
-    said: Sequence[tuple[str, str]], *, by: str, run_id: str, folder: str | None, store: Store | None
-) -> list[Annotation]:
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said. missed: why the ledger does not have it yet, where all of it is in the folder; None if it has."""
+
+    made: list[Annotation]
+    missed: LedgerError | None = None
+
+
+def annotate(said: Sequence[tuple[str, str]], *, by: str, run_id: str, folder: str | None, store: Store | None) -> Said:
     """Say things about a run. said: pairs of a kind (tag, untag, note) and a text.
 
-    folder: of the run, None if it has none. store: None if there is no ledger. One of them must be there.
-    Raises StorageError, LedgerError.
+    folder: of the run, None if it has none. store: None if there is no ledger. One of them must be there. What the
+    folder has is said, whether the ledger takes it now or with the next `sync`.
+    Raises StorageError, LedgerError; then a folder that took a part of it has that.
     """
     refused: StorageError | None = None
-    after = _last(store, run_id)
+    missed: LedgerError | None = None
+    after = 0
+    try:
+        after = _last(store, run_id)
+    except LedgerError as error:
+        if folder is None:
+            raise
+        missed = error
     made: list[Annotation] = []
     for kind, words in said:
         if folder is not None and refused is None:
@@ -58,9 +71,14 @@ def annotate(
                     raise
                 refused = error
         made.append(Annotation(version=after + len(made) + 1, kind=kind, text=words, said_at=clock.now(), said_by=by))
-    if store is not None:
-        take_in(store, run_id, made)
-    return made
+    if store is not None and missed is None:
+        try:
+            take_in(store, run_id, made)
+        except LedgerError as error:
+            missed = error
+    if missed is not None and (folder is None or refused is not None):
+        raise missed
+    return Said(made=made, missed=missed)
 
 
 def of_run(store: Store, run_id: str) -> list[Annotation]:
@@ -159,4 +177,15 @@ def _last(store: Store | None, run_id: str) -> int:
     return known[-1].version if known else 0
 
 
-__all__ = ["Annotation", "annotate", "missing", "of_run", "read", "read_from", "retag", "take_in", "take_in_inside"]
+__all__ = [
+    "Annotation",
+    "Said",
+    "annotate",
+    "missing",
+    "of_run",
+    "read",
+    "read_from",
+    "retag",
+    "take_in",
+    "take_in_inside",
+]

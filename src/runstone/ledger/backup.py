@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 
-from runstone.errors import LedgerBroken, LedgerDenied, LedgerError, LedgerTooNew
+from runstone.errors import LedgerBroken, LedgerDenied, LedgerError, LedgerFull, LedgerTooNew
 from runstone.folder import clock
 from runstone.ledger import migrations
 from runstone.ledger.opening import open_ledger
@@ -44,17 +44,37 @@ def back_up(place: Place, file: str) -> int:
     refuse_server(place, "backup", file)
     if not os.path.lexists(place.address):
         raise LedgerError(f"there is no ledger {place.address} yet, so nothing to back up")
-    if os.path.lexists(file):
-        raise LedgerDenied(f"{file} is there already, and is not overwritten; name another file")
-    part = f"{file}.{os.getpid()}.part"
-    store = SqliteStore(place.address, read_only=True)
+    part = _new_part(file)
+    store = None
     try:
-        store.backup_to(part)
+        store = SqliteStore(place.address, read_only=True)
+        try:
+            store.backup_to(part)
+        except LedgerFull:
+            raise LedgerFull(f"no room is left for {file}; make room, or name a file on another disk") from None
         _finish(part, file)
     finally:
-        store.close()
+        if store is not None:
+            store.close()
         _remove(part)
     return os.stat(file).st_size
+
+
+def _new_part(file: str) -> str:
+    """An empty file beside the one that is wanted. Raises LedgerDenied if there can be none."""
+    folder, name = os.path.split(file)
+    if not name:
+        raise LedgerDenied(f"{file} cannot be written: it is a folder; name a file" if file else "name a file to write")
+    if os.path.lexists(file):
+        raise LedgerDenied(f"{file} is there already, and is not overwritten; name another file")
+    if folder and not os.path.isdir(folder):
+        raise LedgerDenied(f"{file} cannot be written: there is no folder {folder}; make it, or name another file")
+    part = f"{file}.{os.getpid()}.part"
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError as error:
+        raise LedgerDenied(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    return part
 
 
 def _finish(part: str, file: str) -> None:
@@ -80,7 +100,11 @@ def restore(place: Place, file: str) -> str | None:
         raise LedgerError(f"there is no file {file}")
     if os.path.lexists(place.address) and os.path.samefile(file, place.address):
         raise LedgerDenied(f"{file} is the ledger itself; name a backup of it")
-    source = SqliteStore(file, read_only=True)
+    try:
+        source = SqliteStore(file, read_only=True)
+    except LedgerBroken as error:
+        why = error.__cause__ or "it is a database, but not of Runstone"
+        raise LedgerBroken(f"{file} is no backup of a ledger, and was not restored: {why}") from error
     try:
         _refuse_unsound(source)
         target, aside = _set_aside(place)

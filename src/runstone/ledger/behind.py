@@ -46,13 +46,13 @@ def forget(path: str) -> None:
         os.unlink(path)
 
 
-def catch_up(store: Store, place: Place, root: str | None = None, seconds: float | None = None) -> None:
+def catch_up(store: Store, root: str | None = None, seconds: float | None = None) -> None:
     """Bring the runs of all notes in a project into the ledger. root: as in `remember`. seconds: for no longer than so.
 
     Raises LedgerError; then the rest is tried again another time.
     """
     until = None if seconds is None else time.monotonic() + seconds
-    notes = _read(_notes(root))
+    notes = runs(store.where, root)
     if not notes:
         return
     from runstone.ledger.of_folder import project
@@ -60,10 +60,8 @@ def catch_up(store: Store, place: Place, root: str | None = None, seconds: float
     for path, note in notes:
         if until is not None and time.monotonic() > until:
             return
-        if note.ledger != place.shown or _is_journal(note):
-            continue
         try:
-            project(store, note.folder)
+            project(store, note)
         except (FolderError, FileNotFoundError, NotADirectoryError, ValueError) as error:
             # deleted meanwhile, or damaged, or no path at all: `runstone ledger check` tells
             if _is_passing(error):
@@ -83,15 +81,21 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | NotADirectoryError)
 
 
-def journals(place: Place, root: str) -> list[tuple[str, str]]:
-    """The journals of tracked runs that dead processes left: the path of each note, and that of the journal."""
-    found = [(path, note) for path, note in _read(_notes(root)) if note.ledger == place.shown and _is_journal(note)]
+def runs(ledger: str, root: str | None = None) -> list[tuple[str, str]]:
+    """What is to come into the ledger that is shown so: the path of each note, and the folder of the run."""
+    found = _read(_notes(root))
+    return [(path, note.folder) for path, note in found if note.ledger == ledger and not _is_journal(note)]
+
+
+def journals(ledger: str, root: str) -> list[tuple[str, str]]:
+    """The same of the journals of tracked runs that dead processes left."""
+    found = [(path, note) for path, note in _read(_notes(root)) if note.ledger == ledger and _is_journal(note)]
     return [(path, note.folder) for path, note in found if not _is_being_written(note)]
 
 
-def waiting() -> int:
-    """How many runs have a note."""
-    return sum(not _is_being_written(note) for _, note in _read(_notes()))
+def waiting(root: str | None = None) -> int:
+    """How many runs, and journals of tracked runs, have a note. root: as in `remember`."""
+    return sum(not _is_being_written(note) for _, note in _read(_notes(root)))
 
 
 def _is_journal(note: _Note) -> bool:

@@ -13,7 +13,7 @@ from runstone import config
 from runstone.core.moves import DONE
 from runstone.core.statuses import Liveness, RunStatus
 from runstone.errors import FolderError
-from runstone.folder import clock, identity, observe, track_reading
+from runstone.folder import clock, identity, observe, track_files, track_reading
 from runstone.folder.look import Look
 from runstone.folder.read import read_info
 from runstone.ledger import claims, of_track
@@ -40,13 +40,15 @@ _MOVING = (Liveness.LIVE.value, Liveness.STALE.value)
 
 class Kind(Enum):
     """What is between the ledger and a folder: the run is not in the ledger; its folder is not there; they say
-    different things; its folder cannot be read; the ledger does not know of this further folder of a run."""
+    different things; its folder cannot be read; the ledger does not know of this further folder of a run; the run was
+    deleted, and an older copy of the ledger has brought its row back."""
 
     NOT_IN_LEDGER = "not in the ledger"
     NOT_ON_DISK = "not on disk"
     DIFFERS = "differs"
     UNREADABLE = "unreadable"
     PLACE = "unknown place"
+    DELETED = "was deleted"
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -91,11 +93,12 @@ class Findings(msgspec.Struct):
 
 class Mended(msgspec.Struct):
     """What a repair has done. remade: runs whose rows were made again. taken: runs and places that are known now.
-    left: what is found after it."""
+    forgotten: rows of runs that had been deleted. left: what is found after it."""
 
     remade: int
     taken: int
     left: Findings
+    forgotten: int = 0
 
 
 def check(store: Store) -> Findings:
@@ -104,13 +107,15 @@ def check(store: Store) -> Findings:
 
 
 def repair(store: Store) -> Mended:
-    """Make the rows that differ again, bring in what is missing, and look again; nothing is forgotten.
+    """Make the rows that differ again, bring in what is missing, and look again; nothing is forgotten but runs of which
+    a journal says that they were deleted.
 
     Raises LedgerError.
     """
     found = _Check(store, mend=True)
     report = sync(store)
-    return Mended(found.remade, report.taken + report.copies + report.moved, check(store))
+    taken = report.taken + report.copies + report.moved
+    return Mended(found.remade, taken, check(store), found.forgotten)
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -137,6 +142,7 @@ class _Check:
         self._scratch = Scratch()
         self.findings = Findings(problems=problems(store))
         self.remade = 0
+        self.forgotten = 0
         try:
             for row in self._rows():
                 self._hold(row)
@@ -206,6 +212,10 @@ class _Check:
         except OSError as error:
             findings.unreadable.add(error.filename, (error.strerror or str(error)).lower())
             return
+        for known in of_track.brought_back(self._store, told.deleted):
+            findings.add(Difference(Kind.DELETED, known.run_id, track_files.folder(config.project_root())))
+        if self._mend:
+            self.forgotten = of_track.forget_deleted(self._store, told.deleted)
         for path, rows in of_track.rows_of_project(told, self._store.where, findings.unreadable.add):
             findings.runs += 1
             run_id = rows.run.run_id

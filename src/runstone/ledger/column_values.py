@@ -15,6 +15,7 @@ PATH_KEPT = 4096
 NO_TIME = "1970-01-01T00:00:00.000000Z"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_AS_STORED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _LARGEST = 2**63 - 1
 _DEEPEST = 500
 """How deep JSON is nested at most: SQLite takes twice that."""
@@ -65,6 +66,8 @@ def time_text(said: str | None) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(said)
+        if _AS_STORED.fullmatch(said):
+            return said
         if moment.tzinfo is None:
             return None
         moment = moment.astimezone(UTC).replace(tzinfo=None)

@@ -89,7 +89,8 @@ def plan(store: Store | None, targets: Iterable[Target], *, unproven: bool = Fal
         if why is not None:
             spared.append(Spared(target=target, why=why))
         else:
-            doomed.append(Doomed(target=target, bytes=sum(weight.add(folder) for folder in target.folders)))
+            folders = [*target.folders, *_saved(store, target)]
+            doomed.append(Doomed(target=target, bytes=sum(weight.add(folder) for folder in folders)))
     return Deleted(runs=doomed, spared=spared, bytes=weight.bytes, dry_run=True)
 
 
@@ -108,7 +109,7 @@ def delete_runs(store: Store | None, targets: Iterable[Target], *, unproven: boo
         part = planned.runs[start : start + _AT_ONCE]
         moved = _move_aside(part, spared, unproven=unproven)
         try:
-            _forget(store, [doomed.target for doomed, _ in moved])
+            left += _forget(store, [doomed.target for doomed, _ in moved])
         except BaseException:
             for _, asides in moved:
                 _put_back(asides)
@@ -215,9 +216,10 @@ def _remove(asides: Iterable[removal.Aside]) -> list[str]:
     return left
 
 
-def _forget(store: Store | None, targets: Iterable[Target]) -> None:
+def _forget(store: Store | None, targets: Iterable[Target]) -> list[str]:
+    """Returns what stays of tracked runs, and why."""
     if store is None:
-        return
+        return []
     targets = list(targets)
     tombstones = track_removal.of_runs(
         (run_id, journal) for target in targets for run_id, journal in _tracked(store, target.run_id)
@@ -229,8 +231,13 @@ def _forget(store: Store | None, targets: Iterable[Target]) -> None:
                     store.rows(_FORGET_PLACE, {"path": os.path.abspath(path), "run_id": target.run_id})
             else:
                 _forget_inside(store, target.run_id)
-    for root in tombstones:
-        track_removal.remove_emptied(root)
+    return [why for root in tombstones for why in track_removal.finish(root)]
+
+
+def _saved(store: Store | None, target: Target) -> list[str]:
+    """The folder of the files that were saved with a tracked run."""
+    tracked = [] if store is None or target.folders else _tracked(store, target.run_id)
+    return [folder for run_id, journal in tracked if (folder := track_removal.saved_folder(run_id, journal))]
 
 
 def _tracked(store: Store, run_id: str) -> list[tuple[str, str]]:

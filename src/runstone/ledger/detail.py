@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.annotated import Annotation, notes
 from runstone.core.statuses import RunStatus
 from runstone.errors import RunNotFound
+from runstone.ledger.annotations import of_run
 from runstone.ledger.find import get
 from runstone.ledger.find_summary import RunSummary
 from runstone.ledger.port import Params, Store
@@ -66,7 +68,8 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
-    """Another run. how: what it is to this one: retry_of, retried_by, parent, child, same_input."""
+    """Another run. how: what it is to this one: retry_of, retried_by, replay_of, replayed_by, parent, child,
+    same_input."""
 
     how: str
     run_id: str
@@ -78,13 +81,15 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     """run: as lists show it. params: plain values as they are, others as their preview. fingerprints: SHA-256 in hex.
 
-    children: how many runs it has started. errors and artifacts are the first of as many as `run` says.
+    children: how many runs it has started. notes: what people noted about it, in order. errors and artifacts are the
+    first of as many as `run` says.
     """
 
     run: RunSummary
     params: dict[str, Any]
     job_id: str | None
     imported_from: str | None
+    replay_of: str | None
     scheduled_at: str | None
     cancel_requested_at: str | None
     llm_calls: int | None
@@ -98,11 +103,12 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: list[ArtifactRecord]
     related: list[Related]
     children: int
+    notes: list[Annotation]
 
 
 _ROW = """
-SELECT run_key, CAST(variables AS TEXT), CAST(metrics AS TEXT), job_id, imported_from, scheduled_at,
-    cancel_requested_at, llm_calls, tokens, input_fingerprint, code_ref, config_hash
+SELECT run_key, CAST(variables AS TEXT), CAST(metrics AS TEXT), job_id, imported_from, replay_of,
+    scheduled_at, cancel_requested_at, llm_calls, tokens, input_fingerprint, code_ref, config_hash
 FROM pipeline_run WHERE run_id = :run_id
 """
 _CHILDREN = "SELECT count(*) FROM pipeline_run WHERE parent_id = :run_id AND workspace = :workspace"
@@ -110,6 +116,7 @@ _NAMED = "SELECT run_id, pipeline_name, status, created_at FROM pipeline_run WHE
 # all of them follow the order of an index, from its newest end
 _RELATED = {
     "retried_by": "retry_of = :run_id",
+    "replayed_by": "replay_of = :run_id",
     "child": "parent_id = :run_id",
     "same_input": "input_fingerprint = :fingerprint AND run_id <> :run_id AND pipeline_name = :pipeline",
 }
@@ -126,7 +133,7 @@ def detail(store: Store, run: str, *, workspace: str | None) -> RunDetail:
     if not found:
         raise RunNotFound(f"run {summary.run_id} has just been deleted")
     key, variables, metrics, *rest = found[0]
-    names = RunDetail.__struct_fields__[2:11]
+    names = RunDetail.__struct_fields__[2:12]
     said = dict(zip(names, rest, strict=True))
     return RunDetail(
         run=summary,
@@ -135,7 +142,8 @@ def detail(store: Store, run: str, *, workspace: str | None) -> RunDetail:
         blocks=_blocks(store, key, crashed=summary.status == RunStatus.CRASHED.value),
         errors=_records(store, ErrorRecord, "error", "seq", key, ERRORS),
         artifacts=_records(store, ArtifactRecord, "artifact", "seq", key, ARTIFACTS),
-        related=_related(store, summary, said["input_fingerprint"]),
+        related=_related(store, summary, said["replay_of"], said["input_fingerprint"]),
+        notes=notes(of_run(store, summary.run_id)),
         children=_count(store, _CHILDREN, {"run_id": summary.run_id, "workspace": summary.workspace}),
         **said,
     )
@@ -164,9 +172,9 @@ def _records(store: Store, record: type[Any], table: str, order: str, key: int, 
     return [record(**dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _related(store: Store, run: RunSummary, fingerprint: str | None) -> list[Related]:
+def _related(store: Store, run: RunSummary, replay_of: str | None, fingerprint: str | None) -> list[Related]:
     found = []
-    for how, other in (("retry_of", run.retry_of), ("parent", run.parent_id)):
+    for how, other in (("retry_of", run.retry_of), ("replay_of", replay_of), ("parent", run.parent_id)):
         if other is not None:
             rows = store.rows(_NAMED, {"run_id": other})
             found += _told(how, rows) or [Related(how=how, run_id=other)]

@@ -6,7 +6,8 @@ import os
 
 import msgspec
 
-from runstone.ledger import acting, migrations
+from runstone import config
+from runstone.ledger import acting, behind, migrations
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.sqlite import SqliteStore
@@ -18,7 +19,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: number of its newest migration; newest_schema: of the one this version knows. size_bytes: on the disk;
     free_bytes: of these, what `vacuum` would give back, None where that is not known. tables: rows of each. statuses:
-    runs of each status to act on. oldest, newest: when the first and the last run was created.
+    runs of each status to act on. oldest, newest: when the first and the last run was created. waiting: runs of this
+    project, and journals of tracked ones, that could not be brought into it yet.
     """
 
     where: str
@@ -33,12 +35,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[str, int] = {}
     oldest: str | None = None
     newest: str | None = None
+    waiting: int = 0
 
 
 def facts(place: Place, store: Store | None) -> Facts:
     """What there is to say about a ledger; store: None if it is not there yet. Raises LedgerError."""
     if store is None:
-        return Facts(where=place.shown, dialect=place.dialect, exists=False)
+        return Facts(where=place.shown, dialect=place.dialect, exists=False, waiting=_waiting(place))
     oldest, newest = store.rows("SELECT min(created_at), max(created_at) FROM pipeline_run")[0]
     return Facts(
         where=place.shown,
@@ -55,7 +58,12 @@ def facts(place: Place, store: Store | None) -> Facts:
         statuses=_statuses(store),
         oldest=oldest,
         newest=newest,
+        waiting=_waiting(place),
     )
+
+
+def _waiting(place: Place) -> int:
+    return len(behind.runs(place.shown)) + len(behind.journals(place.shown, config.project_root()))
 
 
 def _free(store: Store) -> int | None:

@@ -14,9 +14,9 @@ from runstone.errors import RunAmbiguous, RunNotFound
 from runstone.ledger import find_cursor, find_plan, find_summary, find_walks
 from runstone.ledger.find_conditions import Binder, key_list, prefix
 from runstone.ledger.find_cursor import Position
-from runstone.ledger.find_plan import Plan
+from runstone.ledger.find_plan import Plan, Unfinished
 from runstone.ledger.find_summary import RunSummary
-from runstone.ledger.find_walks import Walk
+from runstone.ledger.find_walks import Stretch, Walk
 from runstone.ledger.port import Row, Store
 
 MOST = 1000
@@ -25,6 +25,11 @@ WINDOW = 10_000
 """Runs that are looked at for one page, where no index tells which are meant."""
 _WINDOW_OF_TAGS = 2_000
 """The same where it takes all the tags of each of them."""
+_WINDOW_OF_FIGURES = {"run_by_counts": 5_000, "run_by_metrics": 1_500}
+"""The same along these indexes: so many are looked at within two milliseconds."""
+
+_WINDOW_OF_UNFINISHED, _AT_ONCE, _LOOKS = 10_000, 50, 1_000
+"""Runs without an end in their rows, for one page: so many rows are asked, so many read together, so many looked at."""
 
 _NAMED = 10
 _EVERYTHING = Query()
@@ -56,18 +61,60 @@ def find(
     """
     limit = max(1, min(limit, MOST))
     after = None if cursor is None else find_cursor.decode(cursor, query, workspace)
-    plan = find_plan.make(store, query, workspace, now or datetime.now(UTC))
+    plan = find_plan.make(store, query, workspace, now or datetime.now(UTC), apart=True)
     if after is not None and (plan.stretch.below is None or after < plan.stretch.below):
         plan = msgspec.structs.replace(plan, stretch=msgspec.structs.replace(plan.stretch, below=after))
-    cut = _cut(store, plan, _window(query)) if plan.asked else None
+    cut = _cut(store, plan, _window(query, plan)) if plan.asked else None
     if cut is not None:
         plan = msgspec.structs.replace(plan, stretch=msgspec.structs.replace(plan.stretch, first=cut))
     rows = _rows(store, plan, limit + 1)
-    goes_on = find_summary.position(rows[limit - 1]) if len(rows) > limit else cut
+    met = {find_summary.position(row): row for row in rows}
+    seen: dict[Position, RunSummary] = {}
+    if plan.unfinished is not None:
+        seen, stopped = _acting(store, plan.unfinished, plan.stretch, sorted(met, reverse=True), limit)
+        cut = max((end for end in (cut, stopped) if end is not None), default=None)
+    places = [place for place in sorted({*met, *seen}, reverse=True) if cut is None or place >= cut]
+    goes_on = places[limit - 1] if len(places) > limit else cut
     return Page(
-        runs=[find_summary.summary(row) for row in rows[:limit]],
+        runs=[seen.get(place) or find_summary.summary(met[place]) for place in places[:limit]],
         cursor=None if goes_on is None else find_cursor.encode(goes_on, query, workspace),
     )
+
+
+def _acting(
+    store: Store, unfinished: Unfinished, stretch: Stretch, settled: list[Position], limit: int
+) -> tuple[dict[Position, RunSummary], Position | None]:
+    """Runs without an end in their rows that have one of the statuses wanted, newest first, as far as a page needs.
+
+    settled: the other runs for that page, newest first, one more than it has if there are as many.
+    Returns where the looking stopped, too, None if it went to the end or the page is full before.
+    """
+    first = settled[limit] if len(settled) > limit else stretch.first
+    stretch = msgspec.structs.replace(stretch, first=first)
+    plan = msgspec.structs.replace(unfinished.plan, stretch=stretch)
+    cut = _cut(store, plan, _WINDOW_OF_UNFINISHED)
+    if cut is not None:
+        plan = msgspec.structs.replace(plan, stretch=msgspec.structs.replace(stretch, first=cut))
+    found: dict[Position, RunSummary] = {}
+    looked_at = newer = 0
+    while True:
+        rows = _rows(store, plan, _AT_ONCE)
+        for row in rows:
+            place = find_summary.position(row)
+            run = find_summary.summary(row)
+            looked_at += 1
+            if run.status in unfinished.wanted:
+                found[place] = run
+                while newer < len(settled) and settled[newer] > place:
+                    newer += 1
+                if len(found) + newer > limit:
+                    return found, None
+            if looked_at == _LOOKS:
+                return found, place
+        if len(rows) < _AT_ONCE:
+            return found, cut
+        below = find_summary.position(rows[-1])
+        plan = msgspec.structs.replace(plan, stretch=msgspec.structs.replace(plan.stretch, below=below))
 
 
 def count(
@@ -125,7 +172,9 @@ def _candidates(run: str, found: list[RunSummary]) -> str:
     return f"{run!r} fits {number} runs: {listed}; give more characters of the id"
 
 
-def _window(query: Query) -> int:
+def _window(query: Query, plan: Plan) -> int:
+    if plan.walks and plan.walks[0].index in _WINDOW_OF_FIGURES:
+        return min(WINDOW, _WINDOW_OF_FIGURES[plan.walks[0].index])
     through_tags = any(term.field == WORD or (term.field == "tag" and term.operator != EQUAL) for term in query.terms)
     return _WINDOW_OF_TAGS if through_tags else WINDOW
 

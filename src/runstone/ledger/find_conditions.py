@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from runstone.core.query import WORD, Term
-from runstone.core.query_fields import CONTAINS, EQUAL, PARAM, Moment, Value
+from runstone.core.query_fields import CONTAINS, EQUAL, METRIC, PARAM, Moment, Value
 from runstone.ledger.port import Params
 
+COUNTS = ("rows_in", "rows_out", "llm_calls", "tokens")
+"""The columns that `run_by_counts` has beside the order of all runs."""
 LAST = "\U0010ffff"
 """Sorts after every character in both stores."""
 
@@ -54,8 +56,11 @@ def says_when_created(term: Term) -> bool:
 
 
 def condition(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
-    """A term as a condition that is true or not, never unknown."""
+    """A term as a condition that is true or not; unknown only where that counts as not, as of what is not negated."""
     said = _CONDITIONS[term.field](term, dialect, bind, now)
+    if term.field in COUNTS and not term.negated:
+        # PostgreSQL asks it of the index only if nothing stands around it
+        return said
     return f"({said}) IS {'NOT ' if term.negated else ''}TRUE"
 
 
@@ -175,6 +180,22 @@ def _duration(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
     return f"r.duration_seconds {term.operator} {bind(value)}"
 
 
+def _count(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
+    if term.operator == EQUAL:
+        return f"r.{term.field} IN {bind.list(_number(value) for value in term.values)}"
+    return f"r.{term.field} {term.operator} {bind(_number(term.values[0]))}"
+
+
+def _number(value: Value) -> int | float:
+    assert isinstance(value, int | float)
+    return value
+
+
+def _metric(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
+    number = _sqlite_number if dialect == "sqlite" else _postgres_number
+    return " OR ".join(f"({number('r.metrics', term, value, bind)})" for value in term.values)
+
+
 def _param(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
     said = _sqlite_param if dialect == "sqlite" else _postgres_param
     return " OR ".join(f"({said(term, value, bind)})" for value in term.values)
@@ -182,26 +203,54 @@ def _param(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
 
 def _sqlite_param(term: Term, value: Value, bind: Binder) -> str:
     # names are letters, digits, underscores and points, so that the quotes hold
+    if _is_number(value):
+        return _sqlite_number("r.variables", term, value, bind)
     path = bind(f'$."{term.name}"')
     kind, found = f"json_type(r.variables, {path})", f"json_extract(r.variables, {path})"
     if isinstance(value, bool) or value is None:
         return f"{kind} = '{msgspec.json.encode(value).decode()}'"
-    if isinstance(value, int | float):
-        return f"{kind} IN ('integer', 'real') AND {found} {term.operator} {bind(value)}"
     if term.operator == CONTAINS:
-        return f"{kind} = 'text' AND {contains(found, value, 'sqlite', bind)}"
+        whole = f"{kind} = 'text' AND {contains(found, value, 'sqlite', bind)}"
+        return f"({whole}) OR ({contains(cut_text(term.name, 'sqlite', bind), value, 'sqlite', bind)})"
     return f"{kind} = 'text' AND {found} = {bind(str(value))}"
 
 
+def cut_text(param: str, dialect: str, bind: Binder) -> str:
+    """The beginning of a parameter that is a text too long for the ledger, which has a preview of it; else NULL."""
+    if dialect == "sqlite":
+        paths = [f'$."{param}".{key}' for key in ("type", "text")]
+        kind, text = (f"json_extract(r.variables, {bind(path)})" for path in paths)
+    else:
+        name = f"CAST({bind(param)} AS TEXT)"
+        kind, text = (f"(r.variables -> {name} ->> '{key}')" for key in ("type", "text"))
+    return f"(CASE WHEN {kind} = 'str' THEN {text} END)"
+
+
+def _sqlite_number(column: str, term: Term, value: Value, bind: Binder) -> str:
+    path = bind(f'$."{term.name}"')
+    kind, found = f"json_type({column}, {path})", f"json_extract({column}, {path})"
+    return f"{kind} IN ('integer', 'real') AND {found} {term.operator} {bind(_number(value))}"
+
+
+def _postgres_number(column: str, term: Term, value: Value, bind: Binder) -> str:
+    found = f"({column} -> CAST({bind(term.name)} AS TEXT))"
+    said = bind(msgspec.json.encode(value).decode())
+    return f"jsonb_typeof{found} = 'number' AND {found} {term.operator} CAST({said} AS JSONB)"
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _postgres_param(term: Term, value: Value, bind: Binder) -> str:
+    if _is_number(value):
+        return _postgres_number("r.variables", term, value, bind)
     name = f"CAST({bind(term.name)} AS TEXT)"
     found = f"(r.variables -> {name})"
     if term.operator == CONTAINS:
-        text = f"(r.variables ->> {name})"
-        return f"jsonb_typeof{found} = 'string' AND {contains(text, value, 'postgres', bind)}"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    kind = f"jsonb_typeof{found} = 'number' AND " if is_number else ""
-    return f"{kind}{found} {term.operator} CAST({bind(msgspec.json.encode(value).decode())} AS JSONB)"
+        whole = f"jsonb_typeof{found} = 'string' AND {contains(f'(r.variables ->> {name})', value, 'postgres', bind)}"
+        return f"({whole}) OR ({contains(cut_text(term.name, 'postgres', bind), value, 'postgres', bind)})"
+    return f"{found} {term.operator} CAST({bind(msgspec.json.encode(value).decode())} AS JSONB)"
 
 
 _CONDITIONS: dict[str, Callable[[Term, str, Binder, datetime], str]] = {
@@ -221,6 +270,8 @@ _CONDITIONS: dict[str, Callable[[Term, str, Binder, datetime], str]] = {
     "created": _time("created_at"),
     "started": _time("started_at"),
     "finished": _time("finished_at"),
+    **dict.fromkeys(COUNTS, _count),
+    METRIC: _metric,
     PARAM: _param,
     WORD: _word,
 }

@@ -13,10 +13,11 @@ from datetime import datetime
 import msgspec
 
 from runstone.core.query import Query, Term
-from runstone.core.query_fields import EQUAL
+from runstone.core.query_fields import EQUAL, METRIC
 from runstone.core.statuses import RunStatus
 from runstone.ledger import acting, find_walks, last_runs
 from runstone.ledger.find_conditions import (
+    COUNTS,
     Binder,
     condition,
     created_range,
@@ -41,7 +42,7 @@ Said = Callable[[Binder], str]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """walks: all runs that may be meant are on one of them. keys: of runs that may be meant too, on no walk.
+    """How to go. walks: all runs that may be meant are on one of them. keys: of runs that may be meant too, on no walk.
 
     always: conditions that most runs on the walks fulfil; asked: the others; extra: those for the runs among `keys`.
     stretch: where to walk.
@@ -53,20 +54,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     asked: list[Said]
     extra: list[Said]
     stretch: Stretch
+    unfinished: Unfinished | None = None
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """How to go to the runs whose rows have no end, where a status is asked for. wanted: statuses to act on.
+
+    Whoever goes there looks at each of them; the plan that has this is about the others.
+    """
+
+    plan: Plan
+    wanted: frozenset[str]
 
 
 class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to go, and the condition that need not be asked there."""
+    """A way to go, and the condition that need not be asked there, None if all of them must be."""
 
     walks: list[Walk]
-    instead_of: int
+    instead_of: int | None
     keys: list[int] = []
     always: list[Said] = []
 
 
-def make(store: Store, query: Query, workspace: str | None, now: datetime) -> Plan:
-    """A plan for a query. workspace: None for all of them."""
-    return _Planner(store, query, workspace, now).plan()
+def make(store: Store, query: Query, workspace: str | None, now: datetime, *, apart: bool = False) -> Plan:
+    """A plan for a query. workspace: None for all of them.
+
+    apart: leave runs whose rows have no end to `unfinished`, so that only those are looked at which the page needs;
+    otherwise all of them are looked at here, if a status is asked for.
+    """
+    return _Planner(store, query, workspace, now, apart=apart).plan()
 
 
 def among(plan: Plan, select: str, dialect: str, bind: Binder) -> str:
@@ -77,9 +93,17 @@ def among(plan: Plan, select: str, dialect: str, bind: Binder) -> str:
     return f"SELECT {select} FROM pipeline_run r WHERE {' AND '.join(conditions)}"
 
 
+def _wanted(terms: Sequence[Term]) -> frozenset[str]:
+    wanted = {status.value for status in RunStatus}
+    for term in terms:
+        wanted = wanted - set(term.values) if term.negated else wanted & set(term.values)
+    return frozenset(wanted)
+
+
 class _Planner:
-    def __init__(self, store: Store, query: Query, workspace: str | None, now: datetime) -> None:
+    def __init__(self, store: Store, query: Query, workspace: str | None, now: datetime, *, apart: bool) -> None:
         self.store = store
+        self.apart = apart
         self.workspace = workspace
         self.now = now
         self.dialect = store.dialect
@@ -101,13 +125,44 @@ class _Planner:
                 self._last_run(term)
             elif term.field != "status":
                 self._term(term)
-        if statuses:
-            self._statuses(statuses)
-        return self._chosen()
+        if not statuses:
+            return self._chosen()
+        wanted = _wanted(statuses)
+        if not self.apart:
+            self._statuses(wanted)
+            return self._chosen()
+        unfinished = self._unfinished(wanted)
+        self._settled(wanted - _UNFINISHED)
+        return msgspec.structs.replace(self._chosen(), unfinished=unfinished)
+
+    def _unfinished(self, wanted: frozenset[str]) -> Unfinished:
+        def may_be(bind: Binder) -> str:
+            # nobody can say of the others that they stand differently from what their rows say
+            recorded = f"r.status IN {bind.list(sorted(wanted & _UNFINISHED))} OR " if wanted & _UNFINISHED else ""
+            return f"({recorded}r.driver IS NOT NULL OR r.run_folder IS NOT NULL)"
+
+        asked = [*self.asked, may_be]
+        if self.keys is not None:
+            plan = self._plan([], self.keys, [], [*asked, lambda bind: f"r.{acting.UNFINISHED_SQL}"])
+        else:
+            plan = self._plan([find_walks.by_unfinished(each) for each in self._workspaces()], [], [], asked)
+        return Unfinished(plan=plan, wanted=wanted)
+
+    def _settled(self, wanted: frozenset[str]) -> None:
+        self.asked.append(lambda bind: f"r.status IN {bind.list(sorted(wanted))}" if wanted else "FALSE")
+        self._candidate(
+            [find_walks.by_column(each, "status", status) for each in self._workspaces() for status in sorted(wanted)]
+        )
 
     def _term(self, term: Term) -> None:
         self.asked.append(lambda bind: condition(term, self.dialect, bind, self.now))
-        if term.negated or term.operator != EQUAL:
+        if term.negated:
+            return
+        if term.field in COUNTS:
+            self._candidate([find_walks.by_counts(each) for each in self._workspaces()], asked_there=True)
+        elif term.field == METRIC:
+            self._candidate([find_walks.by_metrics(each) for each in self._workspaces()], asked_there=True)
+        if term.operator != EQUAL:
             return
         values = [str(value) for value in term.values]
         if term.field == "id":
@@ -141,11 +196,8 @@ class _Planner:
                 [find_walks.by_column(each.workspace, "pipeline_name", each.pipeline_name) for each in found]
             )
 
-    def _statuses(self, terms: Sequence[Term]) -> None:
+    def _statuses(self, wanted: frozenset[str]) -> None:
         """What is meant is the status to act on, which rows of dead drivers do not tell."""
-        wanted = {status.value for status in RunStatus}
-        for term in terms:
-            wanted = wanted - set(term.values) if term.negated else wanted & set(term.values)
         moved = acting.moved(self.store, self.workspace)
         out, into = list(moved), [key for key, status in moved.items() if status in wanted]
 
@@ -167,12 +219,18 @@ class _Planner:
             into,
         )
 
-    def _candidate(self, walks: list[Walk], always: list[Said] | None = None, keys: list[int] | None = None) -> None:
-        """A way on which the condition that was noted last need not be asked."""
+    def _candidate(
+        self,
+        walks: list[Walk],
+        always: list[Said] | None = None,
+        keys: list[int] | None = None,
+        *,
+        asked_there: bool = False,
+    ) -> None:
+        """A way on which the condition that was noted last need not be asked, or, if `asked_there`, may hold at all."""
         if len(walks) <= MOST_WALKS:
-            self.candidates.append(
-                _Candidate(walks=walks, instead_of=len(self.asked) - 1, keys=keys or [], always=always or [])
-            )
+            instead_of = None if asked_there else len(self.asked) - 1
+            self.candidates.append(_Candidate(walks=walks, instead_of=instead_of, keys=keys or [], always=always or []))
 
     def _chosen(self) -> Plan:
         if self.keys is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from runstone.ledger import acting
 from runstone.ledger.find_conditions import Binder
 from runstone.ledger.find_cursor import Position
 from runstone.ledger.port import Store
@@ -15,11 +16,15 @@ RELATIONS = {"retry_of": "run_by_retry", "parent_id": "run_by_parent", "input_fi
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """One index, and the values of its first columns. By tag it is that of `tag`, otherwise one of `pipeline_run`."""
+    """One index, and the values of its first columns. By tag it is that of `tag`, otherwise one of `pipeline_run`.
+
+    only: what the index has no other runs for, word for word as the schema says it; otherwise it is not used.
+    """
 
     index: str
     equal: tuple[tuple[str, str], ...] = ()
     by_tag: bool = False
+    only: str = ""
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,22 @@ def by_tag(workspace: str, tag: str) -> Walk:
 def by_relation(column: str, value: str) -> Walk:
     """Runs of any workspace that stand in this relation to another: `retry_of`, `parent_id`, `input_fingerprint`."""
     return Walk(index=RELATIONS[column], equal=((column, value),))
+
+
+def by_counts(workspace: str) -> Walk:
+    """Runs of a workspace that counted anything; whatever is asked of the counts, the index answers."""
+    only = "(r.rows_in IS NOT NULL OR r.rows_out IS NOT NULL OR r.llm_calls IS NOT NULL OR r.tokens IS NOT NULL)"
+    return Walk(index="run_by_counts", equal=(("workspace", workspace),), only=only)
+
+
+def by_metrics(workspace: str) -> Walk:
+    """Runs of a workspace that have metrics."""
+    return Walk(index="run_by_metrics", equal=(("workspace", workspace),), only="r.metrics <> '{}'")
+
+
+def by_unfinished(workspace: str) -> Walk:
+    """Runs of a workspace whose rows have no end."""
+    return Walk(index="run_unfinished", equal=(("workspace", workspace),), only=f"r.{acting.UNFINISHED_SQL}")
 
 
 def met(walk: Walk, select: str, stretch: Stretch, conditions: Sequence[str], dialect: str, bind: Binder) -> str:
@@ -116,7 +137,8 @@ def within(stretch: Stretch, name: str, bind: Binder) -> list[str]:
 
 def _place(walk: Walk, stretch: Stretch, bind: Binder) -> list[str]:
     name = _alias(walk)
-    return [*(f"{name}.{column} = {bind(value)}" for column, value in walk.equal), *within(stretch, name, bind)]
+    equal = [f"{name}.{column} = {bind(value)}" for column, value in walk.equal]
+    return [*equal, *([walk.only] if walk.only else []), *within(stretch, name, bind)]
 
 
 def _where(select: str, conditions: Sequence[str]) -> str:

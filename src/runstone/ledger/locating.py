@@ -17,14 +17,15 @@ from runstone.folder.resolve import Located
 
 
 class FolderGone(RunNotFound):
-    """The ledger knows the run, but its folder is not there any more. run_id: of it."""
+    """The ledger knows the run, but it has no folder, or not any more. run_id: of it; of_block: a block was named."""
 
-    def __init__(self, message: str, run_id: str) -> None:
+    def __init__(self, message: str, run_id: str, of_block: bool = False) -> None:
         self.run_id = run_id
+        self.of_block = of_block
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type[FolderGone], tuple[str, str]]:
-        return type(self), (str(self), self.run_id)
+    def __reduce__(self) -> tuple[type[FolderGone], tuple[str, str, bool]]:
+        return type(self), (str(self), self.run_id, self.of_block)
 
 
 def locate(run: str | os.PathLike[str]) -> Located:
@@ -52,7 +53,10 @@ def locate(run: str | os.PathLike[str]) -> Located:
 def _block(text: str, otherwise: RunNotFound | None) -> Located | None:
     """The block of a run that the ledger knows, None if it knows none."""
     run, block = folders.split_block(text)
-    folder = _folder(run, otherwise) if _may_be_id(run) else None
+    try:
+        folder = _folder(run, otherwise) if _may_be_id(run) else None
+    except FolderGone as gone:
+        raise FolderGone(str(gone), gone.run_id, of_block=True) from None
     return None if folder is None else folders.locate(os.path.join(folder, block))
 
 
@@ -94,7 +98,7 @@ def _folder(run: str, otherwise: RunNotFound | None) -> str | None:
             return None
         raise RunNotFound(f"{otherwise}; the ledger cannot be asked: {error}") from None
     folder = found.run_folder
-    if folder is None or not _holds(folder, found.run_id):
+    if folder is None or not holds(folder, found.run_id):
         where = "has no folder" if folder is None else f"was in {folder}, which is not there any more"
         raise FolderGone(
             f"run {found.run_id[:8]} of {found.pipeline_name!r} {where}; "
@@ -104,7 +108,7 @@ def _folder(run: str, otherwise: RunNotFound | None) -> str | None:
     return folder
 
 
-def _holds(folder: str, run_id: str) -> bool:
+def holds(folder: str, run_id: str) -> bool:
     """Whether this run is in the folder: another one may have taken its place."""
     try:
         with Look(folder) as look:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
 
-from runstone.core.tracked import TrackedState, Trouble
-from runstone.folder import clock, track_reading
+from runstone.core.reasons import Reason
+from runstone.core.statuses import RunStatus
+from runstone.core.tracked import TrackedState, TrackSaved, Trouble
+from runstone.folder import clock, layout, track_files, track_reading
 from runstone.folder.track_reading import Deletions, Found
 from runstone.ledger.annotations import of_run, take_in_inside
-from runstone.ledger.column_values import NO_TIME, SHA256, json_text, text, text_or_none, time_text, whole_number
+from runstone.ledger.column_values import (
+    NO_TIME,
+    PATH_KEPT,
+    SHA256,
+    json_text,
+    text,
+    text_or_none,
+    time_text,
+    whole_number,
+)
 from runstone.ledger.port import Store
 from runstone.ledger.projection import Outcome, put_inside
-from runstone.ledger.row_types import ErrorRow, Rows, RunRow
+from runstone.ledger.row_types import ArtifactRow, ErrorRow, Rows, RunRow
 from runstone.ledger.rows import pipeline_id
 from runstone.ledger.tables import Kept, forget
 
@@ -64,7 +76,7 @@ def rows_of(found: Found) -> Rows:
         pipeline_name=name,
         pipeline_version=None,
         status=state.status.value,
-        reason="exception" if trouble is not None and trouble.traceback else None,
+        reason=_reason(state),
         message=text(state.message),
         error=text_or_none(trouble.short if trouble is not None else ""),
         variables=json_text(state.params),
@@ -87,7 +99,7 @@ def rows_of(found: Found) -> Rows:
         progress_total=None,
         progress_failed=0,
         error_count=0 if trouble is None else 1,
-        artifact_count=0,
+        artifact_count=len(state.artifacts),
         rows_in=whole_number(state.rows_in),
         rows_out=whole_number(state.rows_out),
         llm_calls=whole_number(state.llm_calls),
@@ -101,7 +113,14 @@ def rows_of(found: Found) -> Rows:
         seq=state.seq,
     )
     errors = [] if trouble is None else [_error_row(state, trouble, name)]
-    return Rows(run=run, blocks=[], tags=[text(tag) for tag in state.tags], errors=errors)
+    saved = [row for each in state.artifacts if (row := _artifact_row(state, each)) is not None]
+    return Rows(run=run, blocks=[], tags=[text(tag) for tag in state.tags], errors=errors, artifacts=saved)
+
+
+def _reason(state: TrackedState) -> str | None:
+    if state.error is not None:
+        return "exception" if state.error.traceback else None
+    return Reason.REUSED.value if state.reused_from and state.status is RunStatus.COMPLETED else None
 
 
 def _seconds(state: TrackedState, started_at: str | None, finished_at: str | None) -> float | None:
@@ -127,6 +146,28 @@ def _error_row(state: TrackedState, trouble: Trouble, stage: str) -> ErrorRow:
         # there is no folder that has the rest
         traceback=text(trouble.traceback, _TRACEBACK),
         at=time_text(state.finished_at) or NO_TIME,
+    )
+
+
+def _artifact_row(state: TrackedState, saved: TrackSaved) -> ArtifactRow | None:
+    """None for a file that lies elsewhere than in the folder of its run."""
+    folder = track_files.run_folder("", state.run_id)
+    beneath = os.path.join(folder, layout.ARTIFACTS)
+    if not folder or os.path.dirname(saved.path) != beneath or os.path.basename(saved.path) in ("", ".", ".."):
+        return None
+    return ArtifactRow(
+        seq=saved.seq,
+        artifact_id=text(saved.artifact_id),
+        path=text(saved.path, PATH_KEPT),
+        name=text(saved.name),
+        artifact_type=text(saved.artifact_type),
+        content_type=text(saved.content_type),
+        size_bytes=whole_number(saved.size_bytes) or 0,
+        sha256=text(saved.sha256),
+        block=text(state.stage),
+        element=None,
+        metadata=json_text(saved.metadata),
+        created_at=time_text(saved.at) or NO_TIME,
     )
 
 
@@ -205,7 +246,11 @@ def _bring(store: Store, batch: list[Rows], brought: Brought) -> list[Rows]:
                 outcome.known += 1
                 continue
             rows.since = since
-            new = msgspec.structs.replace(rows, errors=[error for error in rows.errors if error.seq > since])
+            new = msgspec.structs.replace(
+                rows,
+                errors=[error for error in rows.errors if error.seq > since],
+                artifacts=[saved for saved in rows.artifacts if saved.seq > since],
+            )
             if put_inside(store, new) is Outcome.GAP:
                 left.append(rows)
             else:
@@ -250,12 +295,23 @@ def remake(store: Store, rows: Rows) -> bool:
 def forget_deleted(store: Store, run_ids: Iterable[str]) -> int:
     """Take runs out of the ledger that were deleted; returns how many were there. Raises LedgerError."""
     gone = 0
-    runs = iter(sorted(run_ids))
-    while batch := list(islice(runs, BATCH)):
-        stages = [known for known in known_runs(store, batch).values() if known.kind == KIND]
+    for stages in _stages(store, run_ids):
         if stages:
             with store.writing():
                 for known in stages:
                     forget(store, known.run_key)
             gone += len(stages)
     return gone
+
+
+def brought_back(store: Store, run_ids: Iterable[str]) -> Iterator[Known]:
+    """Those of these deleted runs that a ledger has all the same. Raises LedgerError."""
+    for stages in _stages(store, run_ids):
+        yield from stages
+
+
+def _stages(store: Store, run_ids: Iterable[str]) -> Iterator[list[Known]]:
+    """What a ledger has of these tracked runs, some at a time."""
+    runs = iter(sorted(run_ids))
+    while batch := list(islice(runs, BATCH)):
+        yield [known for known in known_runs(store, batch).values() if known.kind == KIND]

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from runstone.errors import LedgerDenied
+from runstone.errors import LedgerDenied, LedgerError
 from runstone.folder import clock
 from runstone.ledger import migrations
 from runstone.ledger.place import Place
@@ -15,6 +15,9 @@ from runstone.ledger.shared_disks import network_file_system
 
 PATIENCE = 5.0
 """Seconds to wait for another writer."""
+
+_PATIENCE_FOR_OTHERS = 0.2
+_SECONDS_FOR_OTHERS = 1.0
 
 before_reading: list[Callable[[], None]] = []
 """Called before this process reads a ledger; those who have something to bring there put themselves here."""
@@ -40,12 +43,15 @@ def bring_everything() -> None:
         bring()
 
 
-def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | None:
+def open_for_reading(place: Place, *, patience: float = PATIENCE, at_once: bool = False) -> Store | None:
     """A connection that changes nothing; None if there is no ledger yet. Raises LedgerError.
 
-    What this process has recorded is there, unless the ledger is out of order.
+    What this process has recorded is there, unless the ledger is out of order. So is what others had to leave behind,
+    as far as a second goes, unless it is to be opened at once.
     """
     bring_everything()
+    if not at_once:
+        _bring_what_others_left(place)
     if place.dialect == "sqlite":
         if not os.path.lexists(place.address):
             return None
@@ -70,6 +76,19 @@ def open_for_reading(place: Place, *, patience: float = PATIENCE) -> Store | Non
     return store
 
 
+def _bring_what_others_left(place: Place) -> None:
+    from runstone.ledger import behind
+
+    # whatever is in the way of that is told by those whose runs they are, and by `runstone ledger info`
+    with contextlib.suppress(LedgerError, OSError):
+        if behind.runs(place.shown):
+            store = open_ledger(place, patience=_PATIENCE_FOR_OTHERS)
+            try:
+                behind.catch_up(store, seconds=_SECONDS_FOR_OTHERS)
+            finally:
+                store.close()
+
+
 def _connect(place: Place, patience: float, durable: bool) -> Store:
     if place.dialect == "postgres":
         from runstone.ledger.postgres import PostgresStore
@@ -82,8 +101,10 @@ def _connect(place: Place, patience: float, durable: bool) -> Store:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        why = "a part of the path is a file" if is_file else (error.strerror or str(error)).lower()
         raise LedgerDenied(
-            f"the folder {folder} of the ledger cannot be made: {error.strerror}; "
+            f"the folder {folder} of the ledger cannot be made: {why}; "
             "make it, or name another place in RUNSTONE_LEDGER"
         ) from None
     return SqliteStore(place.address, patience=patience, durable=durable)

@@ -14,6 +14,9 @@ VARIABLE = "RUNSTONE_LEDGER"
 DEFAULT = ".runstone/ledger.db"
 _SCHEMES = ("postgresql", "postgres")
 _NONE = ("none", "off")
+_IN_MEMORY = ":memory:"
+_URL_WITHOUT_SLASHES = ("postgresql:", "postgres:", "sqlite:", "file:")
+_LOGIN = re.compile(r":[^:/]*@")
 _SECRET = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
@@ -35,36 +38,46 @@ def find(given: str | None = None) -> Place | None:
     given: a path, a URL or `none`; without it RUNSTONE_LEDGER, then `[ledger] url` of `runstone.toml` decide, else it
     is a file in the project. Raises SettingError.
     """
-    for said, where in ((given, "the ledger"), (os.environ.get(VARIABLE), VARIABLE), (_configured(), config.FILE)):
+    for said, where in ((given, "the ledger"), (os.environ.get(VARIABLE), VARIABLE)):
         if said:
             return _read(said, where)
+    if configured := _configured():
+        return _read(configured, f"[ledger] url in {config.FILE}")
     return Place("sqlite", os.path.join(config.project_root(), DEFAULT))
 
 
 def without_password(url: str) -> str:
     """A URL as it may be shown, also one that was written so that nobody could use it."""
     scheme, separator, rest = url.partition("://")
+    if not separator:
+        return _LOGIN.sub(":***@", url)
     login, at, place = rest.rpartition("@")
     name, colon, _ = login.partition(":")
     return _SECRET.sub(r"\1***", f"{scheme}{separator}{name}{':***' if colon else ''}{at}{place}")
 
 
 def _configured() -> str | None:
-    said = config.section("ledger").get("url")
-    if said is not None and not isinstance(said, str):
-        raise SettingError(f"[ledger] url in {config.FILE} is {said!r}: write a path, a URL or 'none'")
-    return said
+    return config.section("ledger").get("url")
 
 
 def _read(said: str, where: str) -> Place | None:
+    told = f"{where} is {without_password(said)!r}"
+    said = said.strip()
     if said.lower() in _NONE:
         return None
-    scheme, separator, _ = said.partition("://")
-    if not separator:
-        return Place("sqlite", os.path.join(config.project_root(), os.path.expanduser(said)))
-    if scheme in _SCHEMES:
+    scheme, separator, rest = said.partition("://")
+    if separator and scheme in _SCHEMES:
         return Place("postgres", said)
-    if scheme == "sqlite":
-        # as SQLAlchemy users write them: three slashes for a relative path, four for an absolute one
-        return Place("sqlite", os.path.join(config.project_root(), said.removeprefix("sqlite://").removeprefix("/")))
-    raise SettingError(f"{where} is {without_password(said)!r}: write a path, postgresql://... or 'none'")
+    if separator and scheme.partition("+")[0] in _SCHEMES:
+        raise SettingError(f"{told}: leave the driver out and write postgresql://...")
+    # as SQLAlchemy users write them: three slashes for a relative path, four for an absolute one
+    path = rest.removeprefix("/") if separator and scheme == "sqlite" else said
+    if (separator and scheme != "sqlite") or path.startswith(_URL_WITHOUT_SLASHES):
+        raise SettingError(f"{told}: write a path, postgresql://... or 'none'")
+    if path == _IN_MEMORY:
+        raise SettingError(f"{told}, a ledger that ends with its process: write a path, postgresql://... or 'none'")
+    if not path:
+        raise SettingError(f"{told}, which names nothing: write a path, postgresql://... or 'none'")
+    if path.endswith(os.sep):
+        raise SettingError(f"{told}, a folder: write the path of a file in it, such as {path}ledger.db")
+    return Place("sqlite", os.path.join(config.project_root(), os.path.expanduser(path)))

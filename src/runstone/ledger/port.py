@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
+
+from runstone.ledger.insertion import Insertion, Values
 
 Row = tuple[Any, ...]
 Params = Mapping[str, Any]
@@ -28,6 +30,9 @@ class Store(Protocol):
 
     def many(self, sql: str, params: Iterable[Params]) -> None:
         """Execute one statement for each set of parameters."""
+
+    def insert(self, into: Insertion, rows: Sequence[Values]) -> None:
+        """Insert rows, each with its values in the order of the columns: the fast way for many."""
 
     def script(self, sql: str) -> None:
         """Execute several statements without parameters."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import selectors
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from runstone.errors import LedgerError
+from runstone.ledger.insertion import Insertion, Values
 from runstone.ledger.place import without_password
 from runstone.ledger.placeholders import numbered
 from runstone.ledger.port import Params, Row
@@ -75,6 +76,10 @@ class PostgresStore:
         statement, names = numbered(sql)
         with self._errors(), self._cursor() as cursor:
             cursor.executemany(statement, [[each[name] for name in names] for each in params])
+
+    def insert(self, into: Insertion, rows: Sequence[Values]) -> None:
+        with self._errors(), self._cursor() as cursor:
+            cursor.executemany(into.sql(1, "$"), rows)
 
     def script(self, sql: str) -> None:
         with self._errors(), self._cursor() as cursor:

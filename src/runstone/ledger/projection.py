@@ -8,7 +8,8 @@ from enum import Enum
 import msgspec
 
 from runstone.folder import clock
-from runstone.ledger.port import Params, Store
+from runstone.ledger.insertion import Insertion
+from runstone.ledger.port import Store
 from runstone.ledger.row_types import ArtifactRow, AttemptRow, BlockRow, ErrorRow, EventRow, Rows, RunRow
 
 
@@ -29,13 +30,18 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
+def _of_run(table: str, row: type[msgspec.Struct], conflict: str = "") -> Insertion:
+    """Rows that belong to a run, whose key comes first."""
+    return Insertion(table, ("run_key", *_columns(row)), conflict)
+
+
 def _update(columns: Iterable[str]) -> str:
     return f"UPDATE pipeline_run SET {', '.join(f'{name} = :{name}' for name in columns)} WHERE run_key = :run_key"
 
 
 _FIXED = frozenset(
     {"run_id", "workspace", "kind", "pipeline_id", "pipeline_name", "pipeline_version", "variables", "trigger_kind"}
-    | {"job_id", "retry_of", "parent_id", "imported_from", "trace_id", "created_at", "lease_seconds"}
+    | {"job_id", "retry_of", "replay_of", "parent_id", "imported_from", "trace_id", "created_at", "lease_seconds"}
     | {"input_fingerprint", "code_ref", "config_hash"}
 )
 """What a run is from its beginning on; most of it is in indexes, which are left alone while the run goes on."""
@@ -44,23 +50,22 @@ _INSERT_RUN = f"{_insert('pipeline_run', _columns(RunRow))} ON CONFLICT (run_id)
 _UPDATE_RUN = _update(name for name in _columns(RunRow) if name != "run_id")
 _MOVE_RUN = _update(name for name in _columns(RunRow) if name not in _FIXED)
 _FIND_RUN = "SELECT run_key, epoch, seq FROM pipeline_run WHERE run_id = :run_id"
-_INSERT_BLOCK = (
-    f"{_insert('block_run', ('run_key', *_columns(BlockRow)))} ON CONFLICT (run_key, position) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _columns(BlockRow) if name != "position")
+_INTO_BLOCK = _of_run(
+    "block_run",
+    BlockRow,
+    "ON CONFLICT (run_key, position) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _columns(BlockRow) if name != "position"),
 )
-_INSERT_EVENT = _insert("event", ("run_key", *_columns(EventRow)))
-_INSERT_ATTEMPT = _insert("attempt", ("run_key", *_columns(AttemptRow)))
+_INTO_EVENT = _of_run("event", EventRow)
+_INTO_ATTEMPT = _of_run("attempt", AttemptRow)
+_INTO_ERROR = _of_run("error", ErrorRow)
+_INTO_ARTIFACT = _of_run("artifact", ArtifactRow)
 _END_ATTEMPT = (
     "UPDATE attempt SET status = :status, reason = :reason, type = coalesce(:type, type),"
     " message = coalesce(:message, message), finished_at = :finished_at"
     " WHERE run_key = :run_key AND block = coalesce(:block, block) AND element IS NULL AND finished_at IS NULL"
 )
-_INSERT_ERROR = _insert("error", ("run_key", *_columns(ErrorRow)))
-_INSERT_ARTIFACT = _insert("artifact", ("run_key", *_columns(ArtifactRow)))
-_INSERT_TAG = (
-    "INSERT INTO tag (workspace, tag, created_at, run_key) VALUES (:workspace, :tag, :created_at, :run_key)"
-    " ON CONFLICT DO NOTHING"
-)
+_INTO_TAG = Insertion("tag", ("workspace", "tag", "created_at", "run_key"), "ON CONFLICT DO NOTHING")
 _INSERT_PLACE = "INSERT INTO place (run_key, path) VALUES (:run_key, :path) ON CONFLICT DO NOTHING"
 _INSERT_WORKSPACE = "INSERT INTO workspace (name, created_at) VALUES (:name, :created_at) ON CONFLICT (name) DO NOTHING"
 _DETAILS = ("event", "attempt", "error", "artifact")
@@ -131,12 +136,14 @@ _LOCKED = {"sqlite": "", "postgres": " FOR UPDATE"}
 
 def _put_details(store: Store, key: int, rows: Rows) -> None:
     run = rows.run
-    store.many(_INSERT_BLOCK, _with(key, rows.blocks))
-    _put(store, _INSERT_EVENT, key, rows.events)
-    _put(store, _END_ATTEMPT, key, rows.attempt_ends)
-    _put(store, _INSERT_ATTEMPT, key, rows.attempts)
-    _put(store, _INSERT_ERROR, key, rows.errors)
-    _put(store, _INSERT_ARTIFACT, key, rows.artifacts)
+    _put(store, _INTO_BLOCK, key, rows.blocks)
+    _put(store, _INTO_EVENT, key, rows.events)
+    if rows.attempt_ends:
+        # of attempts that the ledger has already: before more of them begin
+        store.many(_END_ATTEMPT, [{"run_key": key, **msgspec.structs.asdict(end)} for end in rows.attempt_ends])
+    _put(store, _INTO_ATTEMPT, key, rows.attempts)
+    _put(store, _INTO_ERROR, key, rows.errors)
+    _put(store, _INTO_ARTIFACT, key, rows.artifacts)
     if rows.voided:
         void = [
             {"run_key": key, "start": min(start, run.seq), "stop": min(stop, run.seq)} for start, stop in rows.voided
@@ -147,22 +154,12 @@ def _put_details(store: Store, key: int, rows: Rows) -> None:
 
 def _put_tags(store: Store, key: int, rows: Rows) -> None:
     run = rows.run
-    store.many(
-        _INSERT_TAG,
-        [
-            {"run_key": key, "workspace": run.workspace, "created_at": run.created_at, "tag": tag}
-            for tag in dict.fromkeys(rows.tags)
-        ],
-    )
+    store.insert(_INTO_TAG, [(run.workspace, tag, run.created_at, key) for tag in dict.fromkeys(rows.tags)])
 
 
-def _put(store: Store, sql: str, key: int, rows: Sequence[msgspec.Struct]) -> None:
+def _put(store: Store, into: Insertion, key: int, rows: Sequence[msgspec.Struct]) -> None:
     if rows:
-        store.many(sql, _with(key, rows))
-
-
-def _with(key: int, rows: Iterable[msgspec.Struct]) -> list[Params]:
-    return [{"run_key": key, **msgspec.structs.asdict(row)} for row in rows]
+        store.insert(into, [(key, *msgspec.structs.astuple(row)) for row in rows])
 
 
 def _forget_details(store: Store, key: int) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import os
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -33,7 +32,8 @@ from runstone.ledger.attach import Attachment
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
-from runstone.ledger.projection import Outcome, put_inside
+from runstone.ledger.together import taken
+from runstone.ledger.trouble import Trouble
 
 if TYPE_CHECKING:
     # loaded by those who track something
@@ -47,13 +47,9 @@ _GATHER_SECONDS = 0.02
 _MOST_ENDED = 1000
 """With so many runs waiting, those who make more of them wait as well."""
 
-BUSY_SECONDS = 10.0
-"""When others hold the ledger for so long, that is told; of many processes at one file each waits now and then."""
-
 _LOCK_PATIENCE = 0.4
-_BUSY_PAUSE = 0.2
 _LONGEST_GATHER = 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_AFTER_A_FAULT = 0.5
 _LINGER_TICKS = 50
 
 _OUT_OF_ORDER = (LedgerBusy, LedgerFull, LedgerDenied, LedgerTooNew, LedgerBroken, LedgerUnreachable)
@@ -64,10 +60,11 @@ class Projector:
 
     def __init__(self, place: Place, complain: Callable[[str], None]) -> None:
         self.place = place
-        self._complain = complain
-        self._complained = False
+        self._trouble = Trouble(place.shown, complain)
         self._members: set[Attachment] = set()
         self._ended: deque[Attachment] = deque()
+        # those of them that somebody brings just now
+        self._bringing: list[Attachment] = []
         self._feeds: set[TrackFeed] = set()
         # of them, those that have something to bring
         self._moving: set[TrackFeed] = set()
@@ -76,10 +73,6 @@ class Projector:
         self._asleep = False
         self._thread: threading.Thread | None = None
         self._store: Store | None = None
-        self._pause = 0.0
-        self._next_try = 0.0
-        self._busy_since: float | None = None
-        self._busy = ""
         # the longer it takes to bring something, the more is brought at once
         self._gather = _GATHER_SECONDS
         self._may_be_behind = True
@@ -103,8 +96,8 @@ class Projector:
         """The process is about to end: bring what can be until the feed's deadline; a note tells of the rest."""
         if self._turn.acquire(timeout=PATIENCE - _LOCK_PATIENCE):
             try:
-                if not self._project(feed, last=True) and self._busy_since is not None:
-                    self._say(self._busy)
+                if not self._project(feed, last=True):
+                    self._trouble.tell_if_held()
             finally:
                 self._turn.release()
         self._feeds.discard(feed)
@@ -133,20 +126,26 @@ class Projector:
                     self._project(feed, last=True)
             except Exception as error:
                 # whoever calls has other work to do
-                self._stumbled(error)
+                self._trouble.stumbled(error)
             finally:
                 self._turn.release()
-        else:
-            self._say(f"the ledger {self.place.shown} is held up; runs come into it later")
 
     def close(self) -> None:
         """Bring everything, and let go of the ledger, unless it is in use."""
-        if self._ended or self._members or self._moving:
+        until = time.monotonic() + PATIENCE - _LOCK_PATIENCE
+        self._trouble.last_call()
+        if self._ended or self._bringing or self._members or self._moving:
             self.flush()
-        if self._ended and self._busy_since is not None:
-            self._say(self._busy)
-        while self._ended:
-            self._leave_note(self._ended.popleft())
+        while (self._ended or self._bringing) and time.monotonic() < until:
+            # others came first
+            time.sleep(_GATHER_SECONDS)
+            self.flush()
+        left = [*self._bringing, *self._ended]
+        if left:
+            self._trouble.tell_if_held()
+        self._ended.clear()
+        for member in left:
+            self._leave_note(member)
         if self._turn.acquire(timeout=_LOCK_PATIENCE):
             try:
                 if self._may_be_behind:
@@ -173,8 +172,8 @@ class Projector:
                 self._go_round()
             except Exception as error:
                 # whatever it is: the runs to come are not to be without anybody who brings them
-                self._stumbled(error)
-                time.sleep(_FIRST_PAUSE)
+                self._trouble.stumbled(error)
+                time.sleep(_AFTER_A_FAULT)
             idle = 0 if self._members or self._moving or self._ended or self._may_be_behind else idle + 1
 
     def _go_round(self) -> None:
@@ -205,19 +204,21 @@ class Projector:
         return self._thread is not None and self._thread.is_alive() and threading.main_thread().is_alive()
 
     def _bring(self) -> None:
-        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        ended = self._bringing = [self._ended.popleft() for _ in range(len(self._ended))]
         try:
             for member in self._all_but_taken_together(ended):
                 if self._project(member, last=True):
                     continue
-                if self._is_held_for_long():
-                    self._leave_note(member)
-                else:
+                if self._trouble.is_passing:
                     self._ended.append(member)
+                else:
+                    self._leave_note(member)
         except BaseException:
             # interrupted, say: they are brought once more, or have a note when this process ends
             self._ended.extendleft(reversed(ended))
             raise
+        finally:
+            self._bringing = []
         for member in tuple(self._members):
             self._project(member)
 
@@ -229,24 +230,20 @@ class Projector:
                 self._moving.add(feed)
 
     def _all_but_taken_together(self, ended: list[Attachment]) -> list[Attachment]:
-        """Bring runs that have ended in one transaction; returns those that have to be brought one by one."""
+        """Bring runs that have ended; returns those that have to be brought one by one."""
         if len(ended) < 2 or (store := self._connect()) is None:
             return ended
-        left = []
+        left = dict.fromkeys(ended)
         try:
-            told = [(member, member.rows() if member.writer.complete else None) for member in ended]
-            with store.writing():
-                for member, rows in told:
-                    if rows is None or put_inside(store, rows) is Outcome.GAP:
-                        left.append(member)
-            self._busy_since = None
+            for member in taken(store, ended):
+                del left[member]
+                self._trouble.over()
         except LedgerBusy as error:
-            self._refused(error)
-            return ended
+            self._trouble.busy(error)
         except Exception:
             # whatever it is, it is told by those it is about
-            return ended
-        return left
+            pass
+        return list(left)
 
     def _leave_note(self, member: Attachment) -> None:
         behind.remember(self.place, member.run_id, member.folder, root=member.root)
@@ -269,7 +266,7 @@ class Projector:
             return False
         except LedgerError as error:
             # something about this one run: the others are not held up by it
-            self._say(str(error))
+            self._trouble.say(str(error))
             member.failed()
             return False
         except (FolderError, OSError):
@@ -277,21 +274,17 @@ class Projector:
             return False
         except Exception as error:
             # a mistake of ours holds up neither the others nor the run itself
-            self._stumbled(error)
+            self._trouble.stumbled(error)
             member.failed()
             return False
-        self._busy_since = None
+        self._trouble.over()
         return True
-
-    def _is_held_for_long(self) -> bool:
-        """Whether what cannot be brought is to wait in its folder, and not here."""
-        return self._busy_since is None or time.monotonic() - self._busy_since >= BUSY_SECONDS
 
     def _connect(self) -> Store | None:
         if self._store is not None and not self._store.is_there():
             # deleted, or another file is in its place
             self._let_go()
-        if time.monotonic() < self._next_try:
+        if not self._trouble.may_try():
             return None
         if self._store is None:
             try:
@@ -299,43 +292,25 @@ class Projector:
             except LedgerError as error:
                 self._refused(error)
             except Exception as error:
-                self._stumbled(error)
-                self._next_try = time.monotonic() + _LONGEST_PAUSE
+                self._trouble.stumbled(error)
+                self._trouble.rest()
             else:
-                self._pause = 0.0
+                self._trouble.answered()
         return self._store
 
     def _refused(self, error: LedgerError) -> None:
         if isinstance(error, LedgerBusy):
-            now = time.monotonic()
-            self._busy_since, self._busy = self._busy_since or now, str(error)
-            self._next_try = now + _BUSY_PAUSE
-            if now - self._busy_since >= BUSY_SECONDS:
-                self._say(self._busy)
+            self._trouble.busy(error)
             return
-        self._busy_since = None
         self._let_go()
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
-        self._next_try = time.monotonic() + self._pause
         self._may_be_behind = True
-        self._say(str(error))
-
-    def _stumbled(self, error: Exception) -> None:
-        """A fault of ours, not of the ledger: told as well, with where it is."""
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        where = f" ({last[0].filename}:{last[0].lineno})" if last else ""
-        self._say(f"the ledger {self.place.shown} cannot be kept up: {type(error).__name__}: {error}{where}")
+        self._trouble.refused(error)
 
     def _let_go(self) -> None:
         store, self._store = self._store, None
         if store is not None:
             with contextlib.suppress(LedgerError):
                 store.close()
-
-    def _say(self, what: str) -> None:
-        if not self._complained:
-            self._complained = True
-            self._complain(what)
 
     def _tend(self) -> None:
         if self._store is not None:
@@ -350,13 +325,13 @@ class Projector:
             return
         try:
             for root in tuple(self._roots):
-                behind.catch_up(store, self.place, root, seconds)
+                behind.catch_up(store, root, seconds)
         except LedgerError as error:
             self._refused(error)
         except Exception as error:
             # the notes are there for the next process
             self._may_be_behind = False
-            self._stumbled(error)
+            self._trouble.stumbled(error)
         else:
             self._may_be_behind = False
 

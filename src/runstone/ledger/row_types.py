@@ -24,6 +24,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     trigger_kind: str
     job_id: str | None
     retry_of: str | None
+    replay_of: str | None = None
     parent_id: str | None
     imported_from: str | None
     trace_id: str | None
@@ -163,3 +164,8 @@ class Rows(msgspec.Struct, kw_only=True):
     errors: list[ErrorRow] = []
     artifacts: list[ArtifactRow] = []
     voided: list[Range] = []
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        parts = (self.blocks, self.events, self.attempts, self.errors, self.artifacts)
+        return 1 + sum(len(part) for part in parts)

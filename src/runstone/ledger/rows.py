@@ -60,6 +60,7 @@ def run_row(info: RunInfo, state: RunState, folder: str | None, fingerprint: str
         trigger_kind=text(info.trigger),
         job_id=text_or_none(info.job_id),
         retry_of=text_or_none(info.retry_of),
+        replay_of=text_or_none(info.replay_of),
         parent_id=text_or_none(info.parent_id),
         imported_from=text_or_none(info.imported_from),
         trace_id=text_or_none(info.trace_id),

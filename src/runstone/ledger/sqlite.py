@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +20,9 @@ from runstone.errors import (
     LedgerError,
     LedgerFull,
 )
+from runstone.ledger.insertion import Insertion, Values
 from runstone.ledger.port import Params, Row
+from runstone.ledger.sign import Sign
 
 _APPLICATION_ID = 0x52534C31
 """`RSL1`: tells our files from other people's databases."""
@@ -28,6 +32,7 @@ _WAL_PAGES = 4000
 
 _WAL_BYTES = 4 * 1024 * 1024
 _CACHE_KIB = 16 * 1024
+_ROWS_AT_ONCE = 128
 
 
 class SqliteStore:
@@ -42,9 +47,11 @@ class SqliteStore:
     def __init__(self, path: str, *, patience: float = 5.0, durable: bool = False, read_only: bool = False) -> None:
         self.where = path
         self._inode: tuple[int, int] | None = None
-        if os.path.isdir(path):
+        self._last_written, self._data_version = time.monotonic(), 0
+        if os.path.exists(path) and not os.path.isfile(path):
+            what = "a folder" if os.path.isdir(path) else "a device or a pipe"
             raise LedgerDenied(
-                f"the ledger {path} cannot be opened or written: it is a folder; name a file in RUNSTONE_LEDGER"
+                f"the ledger {path} cannot be opened or written: it is {what}; name a file in RUNSTONE_LEDGER"
             )
         if _inode(path) in _inherited:
             raise LedgerDenied(
@@ -56,12 +63,11 @@ class SqliteStore:
             try:
                 self._open(path, patience, **options)
             except (apsw.ReadOnlyError, apsw.CantOpenError):
-                # Who may not write in the folder cannot make the files that readers and writers agree by. Without a
-                # log beside it nobody is writing, and the file says it all.
-                if not read_only or os.path.lexists(f"{path}-wal"):
+                if not read_only or not nobody_writes(path):
                     raise
-                self._open(f"file:{quote(path)}?immutable=1", patience, **options)
+                self._open(immutable(path), patience, **options)
         self._inode = _inode(path)
+        self._sign = Sign(os.path.dirname(path))
         _open.add(self)
 
     def _open(self, path: str, patience: float, *, durable: bool, read_only: bool) -> None:
@@ -84,6 +90,7 @@ class SqliteStore:
         with connection:
             known = connection.pragma("application_id")
             tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+            self._data_version = int(connection.pragma("data_version"))
         if known == _APPLICATION_ID:
             if not read_only:
                 connection.pragma("synchronous", "full" if durable else "normal")
@@ -113,18 +120,33 @@ class SqliteStore:
             # a statement is executed only as far as it is asked for its rows
             self._connection.executemany(sql, params).fetchall()
 
+    def insert(self, into: Insertion, rows: Sequence[Values]) -> None:
+        # After every statement the interpreter's lock is asked for again, and others have it for milliseconds: the file
+        # would be held all that time.
+        with self._errors():
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                self._connection.execute(into.sql(len(part)), tuple(chain.from_iterable(part))).fetchall()
+
     def script(self, sql: str) -> None:
         with self._errors():
             self._connection.execute(sql).fetchall()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        with self._transaction("BEGIN"):
+        self.script("BEGIN")
+        with self._to_its_end():
             yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        with self._transaction("BEGIN IMMEDIATE"):
+        try:
+            self.script("BEGIN IMMEDIATE")
+        except LedgerBusy as error:
+            error.held_seconds, error.by_us = self._held_seconds(), self._sign.is_up()
+            raise
+        self._last_written = time.monotonic()
+        with self._sign, self._to_its_end():
             yield
 
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
@@ -132,8 +154,8 @@ class SqliteStore:
         return self.writing()
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        self.script(begin)
+    def _to_its_end(self) -> Iterator[None]:
+        """Of the transaction that has begun."""
         try:
             yield
             self.script("COMMIT")
@@ -143,6 +165,15 @@ class SqliteStore:
                 with contextlib.suppress(LedgerError):
                     self.script("ROLLBACK")
             raise
+
+    def _held_seconds(self) -> float:
+        """For how long neither this connection nor, as far as it was looked at, another one has written."""
+        with self._errors():
+            # a number that changes whenever another connection has written
+            found, now = int(self._connection.pragma("data_version")), time.monotonic()
+        if found != self._data_version:
+            self._data_version, self._last_written = found, now
+        return now - self._last_written
 
     def tend(self) -> None:
         with self._errors():
@@ -191,6 +222,7 @@ class SqliteStore:
 
     def close(self) -> None:
         _open.discard(self)
+        self._sign.close()
         self._connection.close(True)
 
     @contextlib.contextmanager
@@ -213,10 +245,25 @@ def _translated(error: Exception, where: str) -> LedgerError:
             "give yourself the right to write the file and its folder, or name another place in RUNSTONE_LEDGER"
         )
     if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-        return LedgerBroken(
-            f"the ledger {where} is damaged, or no database: {said}; move it away, then: runstone ledger rebuild"
-        )
+        cure = "move it away, then: runstone ledger rebuild"
+        if isinstance(error, apsw.NotADBError):
+            # it may well be a file of the user's that was named by mistake
+            cure = f"if it was the ledger, {cure}; if it is not, name another file in RUNSTONE_LEDGER"
+        return LedgerBroken(f"the ledger {where} is damaged, or no database: {said}; {cure}")
     return LedgerError(f"the ledger {where}: {said}")
+
+
+def nobody_writes(path: str) -> bool:
+    """Whether a file says all there is, so that it may be read as it lies where nothing can be made beside it.
+
+    Readers and writers agree by the files beside it: without them nobody has it open to write.
+    """
+    return os.path.exists(path) and not os.path.lexists(f"{path}-shm") and _size(f"{path}-wal") == 0
+
+
+def immutable(path: str) -> str:
+    """The address under which SQLite makes nothing beside a file, and trusts that nobody writes."""
+    return f"file:{quote(path)}?immutable=1"
 
 
 def _size(path: str) -> int:

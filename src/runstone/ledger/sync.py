@@ -16,10 +16,10 @@ from runstone import config
 from runstone.core.moves import DONE
 from runstone.core.statuses import RunStatus
 from runstone.errors import FolderError, LedgerError
-from runstone.folder import checkpoint, layout, track_reading
+from runstone.folder import checkpoint, layout, track_reading, track_removal
 from runstone.folder.look import Look
 from runstone.folder.sealed import unseal
-from runstone.ledger import claims, of_track
+from runstone.ledger import behind, claims, of_track
 from runstone.ledger.claims import Found, Root
 from runstone.ledger.column_values import text
 from runstone.ledger.deletion import finish
@@ -98,6 +98,8 @@ def sync(store: Store) -> Report:
         walk.take(claims.runs_below(root, roots, report.unreadable.add))
     walk.take(_elsewhere(store, roots, report))
     take_tracked(store, report)
+    # most of what others had to leave behind is there now
+    behind.catch_up(store)
     return report
 
 
@@ -106,6 +108,7 @@ def take_tracked(store: Store, report: Report) -> None:
 
     The project's own journals are believed for every workspace. Raises LedgerError.
     """
+    notes = behind.journals(store.where, config.project_root())
     try:
         told = track_reading.survey(config.project_root(), report.unreadable.add)
     except OSError as error:
@@ -119,6 +122,10 @@ def take_tracked(store: Store, report: Report) -> None:
     for run_id in brought.refused:
         report.refused.add(run_id, "another run has the id of this tracked run")
     of_track.forget_deleted(store, told.deleted)
+    # should whoever deleted them have died before their files were gone
+    track_removal.remove_saved(config.project_root(), told.deleted)
+    for note, _ in notes:
+        behind.forget(note)
 
 
 class Walk:

@@ -49,7 +49,8 @@ class TrackFeed:
         self._offset = 0
         # how much there was when it was last looked at
         self._seen = 0
-        self._noted = ""
+        # for each file that may have something that is not in the ledger, the note about it
+        self._noted: dict[str, str] = {}
         # until when it may be locked before somebody has to be told
         self._held_up = 0.0
         # runs that have not ended
@@ -96,8 +97,8 @@ class TrackFeed:
 
     def close(self) -> None:
         """Let go of the file; if the ledger does not have all of it, others bring the rest."""
-        if self.at_rest and self._noted:
-            behind.forget(self._noted)
+        if self.at_rest:
+            self._forget_notes(None)
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -105,12 +106,21 @@ class TrackFeed:
     def _bring(self, store: Store, most: int) -> None:
         journal = self.journal
         with journal.lock:
-            generation, synced, path = journal.generation, journal.synced, journal.path
+            generation, synced, files = journal.generation, journal.synced, dict(journal.files)
         if journal.abandoned or not generation or not synced:
             return
-        if generation != self._generation or self._file is None:
-            self._begin_anew(path, generation)
-        if self._offset >= synced:
+        if self._file is None or self._generation not in files:
+            # nothing was read before, or somebody has deleted it
+            self._states = {}
+            self._open_next(files, 0 if self._file is None else self._generation)
+        # what came before the last file is on the disk whenever anything of that is
+        if self._generation != generation:
+            assert self._file is not None
+            synced = self._file.size
+            if self._offset >= synced:
+                self._open_next(files, self._generation)
+                return
+        elif self._offset >= synced:
             return
         assert self._file is not None
         changed: dict[str, TrackedState] = {}
@@ -141,23 +151,38 @@ class TrackFeed:
             if state.done:
                 self._states.pop(run, None)
 
-    def _begin_anew(self, path: str, generation: int) -> None:
+    def _open_next(self, files: dict[int, str], read: int) -> None:
+        """Go on with the file that follows one that was read. files: by their generation, of which that has `read`."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._file = TrackFile(path)
-        self._generation = generation
-        self._offset = self._file.start
-        self._states = {}
-        self._note(path)
+        for generation in sorted(each for each in files if each > read):
+            try:
+                self._file = TrackFile(files[generation])
+            except FileNotFoundError:
+                if generation == max(files):
+                    raise
+                # all runs of it were deleted meanwhile
+                continue
+            self._generation = generation
+            self._offset = self._file.start
+            self.note(files[generation])
+            self._forget_notes(files[generation])
+            return
 
-    def _note(self, path: str) -> None:
-        """Should this process be killed, the next one brings what it could not."""
-        if self._noted:
-            behind.forget(self._noted)
-        name = os.path.basename(path).removesuffix(track_files.SUFFIX)
-        behind.remember(self.place, name, path, root=self.journal.root)
-        self._noted = behind.note(name, self.journal.root)
+    def note(self, path: str) -> None:
+        """Should this process be killed, the next one brings what it could not of a file."""
+        if path not in self._noted:
+            name = os.path.basename(path).removesuffix(track_files.SUFFIX)
+            behind.remember(self.place, name, path, root=self.journal.root)
+            self._noted[path] = behind.note(name, self.journal.root)
+
+    def _forget_notes(self, before: str | None) -> None:
+        """Take away the notes about files that were noted before this one; None for all."""
+        for path in list(self._noted):
+            if path == before:
+                return
+            behind.forget(self._noted.pop(path))
 
     def _rows(self, states: Iterable[TrackedState]) -> Iterable[Rows]:
         assert self._file is not None
@@ -177,9 +202,13 @@ class TrackFeed:
                 yield of_track.rows_of(found)
 
 
-def catch_up(place: Place, root: str) -> None:
-    """Bring what dead processes of a project could not, slowly: whoever calls has other work to do. Never raises."""
-    notes = behind.journals(place, root)
+def catch_up(place: Place, root: str, seconds: float | None = None) -> None:
+    """Bring what dead processes of a project could not. Never raises.
+
+    seconds: for no longer than so, and at once; otherwise slowly, for whoever calls has other work to do.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    notes = behind.journals(place.shown, root)
     if not notes:
         return
     try:
@@ -191,9 +220,11 @@ def catch_up(place: Place, root: str) -> None:
         told = track_reading.survey(root, lambda path, why: None)
         for note, path in notes:
             runs = track_reading.runs(path, told) if path in told.settled else iter(())
-            _bring_slowly(store, (found for found in runs if of_track.belongs(found.state, place.shown)))
             shared = track_reading.shared_runs(told)
-            _bring_slowly(store, (found for found in shared if of_track.belongs(found.state, place.shown)))
+            for several in (runs, shared):
+                _bring_aside(store, (each for each in several if of_track.belongs(each.state, place.shown)), until)
+            if until is not None and time.monotonic() >= until:
+                return
             behind.forget(note)
     except (LedgerError, FolderError, OSError):
         # the notes are there for the next one
@@ -203,8 +234,10 @@ def catch_up(place: Place, root: str) -> None:
             store.close()
 
 
-def _bring_slowly(store: Store, runs: Iterator[Found]) -> None:
-    while batch := list(islice(runs, _WHILE_BUSY)):
+def _bring_aside(store: Store, runs: Iterator[Found], until: float | None) -> None:
+    """until: no longer than so, and without a rest."""
+    while (until is None or time.monotonic() < until) and (batch := list(islice(runs, _WHILE_BUSY))):
         began = time.monotonic()
         of_track.bring(store, map(of_track.rows_of, batch))
-        time.sleep(_REST * (time.monotonic() - began))
+        if until is None:
+            time.sleep(_REST * (time.monotonic() - began))

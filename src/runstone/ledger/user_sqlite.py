@@ -9,6 +9,7 @@ import apsw
 
 from runstone.errors import LedgerBusy, LedgerError
 from runstone.ledger.port import Row
+from runstone.ledger.sqlite import immutable, nobody_writes
 from runstone.ledger.statement import Kind, Refusal, Tables, offset_of
 from runstone.ledger.user_sql import BATCH, Answer
 
@@ -43,12 +44,9 @@ class SqliteReader:
         self.where = path
         self._refused = ""
         try:
-            self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+            self._connection = _connect(path, patience)
         except apsw.Error as error:
             raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
-        self._connection.set_busy_timeout(int(patience * 1000))
-        self._connection.pragma("query_only", 1)
-        self._connection.pragma("trusted_schema", 0)
         # Ctrl-C is noticed when Python code is executed: let some be, while SQLite works
         self._connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)
         # all statements on this connection see the same state
@@ -127,3 +125,26 @@ class SqliteReader:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close(True)
+
+
+def _connect(path: str, patience: float) -> apsw.Connection:
+    """A connection that has read, so that it is known to be able to."""
+    try:
+        return _reading(path, patience)
+    except (apsw.ReadOnlyError, apsw.CantOpenError):
+        if not nobody_writes(path):
+            raise
+        return _reading(immutable(path), patience)
+
+
+def _reading(address: str, patience: float) -> apsw.Connection:
+    connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        connection.set_busy_timeout(int(patience * 1000))
+        connection.pragma("query_only", 1)
+        connection.pragma("trusted_schema", 0)
+        connection.pragma("schema_version")
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection

@@ -27,7 +27,7 @@ def recorded_cost(folder: str, block: str) -> float | None:
         found = place.find()
         with Look(folder) as look:
             info = read_info(look)
-        store = None if found is None else opening.open_for_reading(found, patience=_PATIENCE)
+        store = None if found is None else opening.open_for_reading(found, patience=_PATIENCE, at_once=True)
         if store is None:
             return None
         try:

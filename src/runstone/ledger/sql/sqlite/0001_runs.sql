@@ -25,6 +25,7 @@ CREATE TABLE pipeline_run (
     trigger_kind TEXT NOT NULL DEFAULT 'script',
     job_id TEXT,
     retry_of TEXT,
+    replay_of TEXT,
     parent_id TEXT,
     imported_from TEXT,
     trace_id TEXT,
@@ -63,11 +64,15 @@ CREATE INDEX run_by_time ON pipeline_run (workspace, created_at, run_key);
 CREATE INDEX run_by_status ON pipeline_run (workspace, status, created_at, run_key);
 CREATE INDEX run_by_pipeline ON pipeline_run (workspace, pipeline_name, created_at, run_key);
 CREATE INDEX run_everywhere ON pipeline_run (created_at, run_key);
-CREATE INDEX run_unfinished ON pipeline_run (workspace, run_key)
+CREATE INDEX run_unfinished ON pipeline_run (workspace, created_at, run_key)
     WHERE status IN ('scheduled', 'pending', 'running', 'cancelling');
 CREATE INDEX run_by_retry ON pipeline_run (retry_of, created_at, run_key) WHERE retry_of IS NOT NULL;
+CREATE INDEX run_by_replay ON pipeline_run (replay_of, created_at, run_key) WHERE replay_of IS NOT NULL;
 CREATE INDEX run_by_parent ON pipeline_run (parent_id, created_at, run_key) WHERE parent_id IS NOT NULL;
 CREATE INDEX run_by_input ON pipeline_run (input_fingerprint, created_at, run_key) WHERE input_fingerprint IS NOT NULL;
+CREATE INDEX run_by_counts ON pipeline_run (workspace, created_at, run_key, rows_in, rows_out, llm_calls, tokens)
+    WHERE rows_in IS NOT NULL OR rows_out IS NOT NULL OR llm_calls IS NOT NULL OR tokens IS NOT NULL;
+CREATE INDEX run_by_metrics ON pipeline_run (workspace, created_at, run_key) WHERE metrics <> '{}';
 
 CREATE TABLE block_run (
     run_key INTEGER NOT NULL REFERENCES pipeline_run (run_key) ON DELETE CASCADE,
