@@ -35,9 +35,11 @@ class Track:
         rows_in: int | None = None,
         workspace: str | None = None,
         tenant_id: str | None = None,
+        inputs: Any = None,
         params: Mapping[str, Any] | None = None,
         tags: Sequence[str] | None = None,
         parent: Tracked | str | None = None,
+        code: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
         trace_id: str | None = None,
         code_ref: str | None = None,
         config_hash: str | None = None,
@@ -65,7 +67,8 @@ class Track:
 
         Without `process`, go through them with `for w in track.windows(items): with w as t: ...`; `w.item` is the item.
         With it, returns the list of what it returns for each; of a coroutine function, something to await that gives
-        the list. options: as for `track`.
+        the list. options: as for `track`; with `cache=True` an item that was processed before, by the same code, gives
+        what it gave then.
         """
         if process is None:
             return windows.runs(items, options)
@@ -92,6 +95,7 @@ def record_run(
     tokens: int | None = None,
     metrics: Mapping[str, float] | None = None,
     message: str | None = None,
+    inputs: Any = None,
     params: Mapping[str, Any] | None = None,
     tags: Sequence[str] | None = None,
     parent_id: str | None = None,

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from runstone.core.moves import DONE
 from runstone.core.statuses import RunStatus
 from runstone.core.tracked import (
+    ARTIFACTS_KEPT,
     LARGEST,
     METRICS_KEPT,
     NUMBERS,
     TrackedState,
     TrackEnded,
     TrackEvent,
+    TrackSaved,
     TrackStarted,
     TrackUpdated,
     Trouble,
@@ -39,6 +41,13 @@ def updated(seq: int, **more: Any) -> TrackUpdated:
 
 def ended(seq: int, status: RunStatus = RunStatus.COMPLETED, **more: Any) -> TrackEnded:
     return TrackEnded(run="r", seq=seq, at=AT, status=status, **more)
+
+
+def saved(seq: int, path: str = "x") -> TrackSaved:
+    return TrackSaved(
+        run="r", seq=seq, at=AT, artifact_id=f"{seq}", path=path, name="x", artifact_type="", content_type="",
+        size_bytes=1, sha256="",
+    )  # fmt: skip
 
 
 def fold(*events: TrackEvent) -> TrackedState | None:
@@ -97,6 +106,20 @@ def test_metrics_without_end_are_cut() -> None:
     assert len(folded(started(), *lines).metrics) == METRICS_KEPT
 
 
+def test_files_are_those_that_were_saved_before_the_end_each_once() -> None:
+    lines = (started(), saved(2), saved(2), saved(4), saved(3), ended(5), saved(6))
+    state = folded(*lines)
+    assert [each.seq for each in state.artifacts] == [2, 4]
+    assert (state.seq, state.status, state.refused) == (5, RunStatus.COMPLETED, 1)
+    assert fold(saved(1)) is None
+
+
+def test_files_without_end_are_cut() -> None:
+    state = folded(started(), *(saved(seq) for seq in range(2, ARTIFACTS_KEPT + 5)))
+    assert len(state.artifacts) == ARTIFACTS_KEPT
+    assert state.seq == ARTIFACTS_KEPT + 4
+
+
 def test_moves_are_those_of_all_runs_with_steps_left_out() -> None:
     assert may_move(RunStatus.RUNNING, RunStatus.CANCELLED)
     assert may_move(RunStatus.PENDING, RunStatus.COMPLETED)
@@ -114,6 +137,7 @@ _lines = st.one_of(
         TrackStarted, **_common, stage=st.text(), workspace=st.text(), status=_status, rows_in=_numbers["rows_in"]
     ),
     st.builds(TrackUpdated, **_common, **_numbers, status=st.none() | _status, metrics=_metrics),
+    st.builds(saved, seq=_common["seq"], path=st.text(max_size=5)),
     st.builds(TrackEnded, **_common, **_numbers, status=_status, duration_seconds=st.none() | st.floats()),
 )
 
@@ -134,3 +158,9 @@ def test_any_lines_in_any_order_give_a_state_that_holds_together(lines: list[Tra
             assert msgspec.json.encode(msgspec.structs.replace(state, refused=0)) == done, "an end is an end"
         elif state.done:
             done = msgspec.json.encode(msgspec.structs.replace(state, refused=0))
+
+
+def test_durations_are_told_to_the_microsecond() -> None:
+    state = apply(apply(None, started()), ended(2, duration_seconds=2.0963001588825136e-05))
+    assert state is not None
+    assert state.duration_seconds == 2.1e-05

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from runstone.core.tracked import TrackedState
@@ -53,6 +55,17 @@ def script(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextlib.contextmanager
+def running(code: str, project: Path, *arguments: str, ledger: str | None = "none") -> Iterator[subprocess.Popen[str]]:
+    """The same for a script that waits for what is done meanwhile: it ends with a test that fails."""
+    with script(code, project, *arguments, ledger=ledger) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def execute(

@@ -23,6 +23,9 @@ LARGEST = 2**63 - 1
 METRICS_KEPT = 200
 """So many different metrics has a run at most."""
 
+ARTIFACTS_KEPT = 10_000
+"""So many of the files that were saved with a run are known, those first that came first."""
+
 NUMBERS = ("rows_in", "rows_out", "llm_calls", "tokens")
 """What is counted of every tracked run."""
 
@@ -81,7 +84,10 @@ class TrackStarted(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class TrackUpdated(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, tag="updated"):
-    """Some values are others now; what is None is as it was."""
+    """Some values are others now; what is None is as it was.
+
+    reused_from: the run whose result was taken from the cache.
+    """
 
     status: RunStatus | None = None
     started_at: str | None = None
@@ -91,6 +97,20 @@ class TrackUpdated(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, ta
     tokens: int | None = None
     metrics: dict[str, Metric] = {}
     message: str | None = None
+    reused_from: str | None = None
+
+
+class TrackSaved(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, tag="saved"):
+    """A file was saved with a run; its bytes are on the disk. path: from the folder of the project. sha256: in hex."""
+
+    artifact_id: str
+    path: str
+    name: str
+    artifact_type: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    metadata: dict[str, Any] = {}
 
 
 class TrackEnded(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, tag="ended"):
@@ -105,6 +125,7 @@ class TrackEnded(TrackEvent, frozen=True, kw_only=True, omit_defaults=True, tag=
     tokens: int | None = None
     metrics: dict[str, Metric] = {}
     message: str | None = None
+    reused_from: str | None = None
     error: Trouble | None = None
 
 
@@ -123,7 +144,7 @@ class TrackSurroundings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     config_hash: str | None = None
 
 
-TrackLine = TrackStarted | TrackUpdated | TrackEnded | TrackDeleted | TrackSurroundings
+TrackLine = TrackStarted | TrackUpdated | TrackSaved | TrackEnded | TrackDeleted | TrackSurroundings
 
 
 class TrackedState(msgspec.Struct, kw_only=True):
@@ -153,8 +174,10 @@ class TrackedState(msgspec.Struct, kw_only=True):
     tokens: int | None = None
     metrics: dict[str, Metric] = {}
     message: str = ""
+    reused_from: str | None = None
     error: Trouble | None = None
     error_seq: int = 0
+    artifacts: list[TrackSaved] = []
     refused: int = 0
 
     @property
@@ -183,6 +206,8 @@ def apply(state: TrackedState | None, event: TrackEvent) -> TrackedState | None:
         _update(state, event)
     elif isinstance(event, TrackEnded):
         _end(state, event)
+    elif isinstance(event, TrackSaved) and not state.done:
+        _save(state, event)
     else:
         state.refused += 1
     return state
@@ -231,10 +256,18 @@ def _end(state: TrackedState, event: TrackEnded) -> None:
     state.status = event.status
     state.finished_at = event.finished_at or event.at
     duration = event.duration_seconds
-    state.duration_seconds = duration if duration is not None and 0 <= duration < math.inf else None
+    # microseconds, as all durations: a clock tells more digits than it knows
+    state.duration_seconds = round(duration, 6) if duration is not None and 0 <= duration < math.inf else None
     if event.error is not None:
         state.error, state.error_seq = event.error, event.seq
     _take(state, event)
+
+
+def _save(state: TrackedState, event: TrackSaved) -> None:
+    if len(state.artifacts) < ARTIFACTS_KEPT:
+        state.artifacts.append(event)
+    state.updated_at = event.at
+    state.seq = event.seq
 
 
 def _take(state: TrackedState, event: TrackUpdated | TrackEnded) -> None:
@@ -246,6 +279,8 @@ def _take(state: TrackedState, event: TrackUpdated | TrackEnded) -> None:
         state.metrics = merged(state.metrics, event.metrics)
     if event.message is not None:
         state.message = event.message
+    if event.reused_from is not None:
+        state.reused_from = event.reused_from
     state.updated_at = event.at
     state.seq = event.seq
 

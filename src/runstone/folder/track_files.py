@@ -1,6 +1,7 @@
-"""The journals of tracked runs of a project: one file a process, below `.runstone/track`.
+"""The journals of tracked runs of a project: a file for each process, and more if it lives long, in `.runstone/track`.
 
-The first line names the process. All others are of its runs, in the order in which they were written.
+The first line names the process. All others are of its runs, in the order in which they were written. Only the last
+file of a process is written; a run that goes on is told of from its start in each that it comes to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SUFFIX = ".jsonl"
 
 _PIECE = 1024 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _encode = msgspec.json.Encoder().encode
@@ -39,11 +41,58 @@ def folder(root: str) -> str:
     return os.path.join(root, config.OWN, FOLDER)
 
 
+def run_folder(root: str, run_id: str) -> str:
+    """Where the files are that were saved with a tracked run; "" for an id that can be no name of a folder."""
+    return os.path.join(folder(root), run_id) if _ID.fullmatch(run_id) else ""
+
+
+def saved_with(root: str) -> list[str]:
+    """The ids of all runs that have such a folder. Never raises."""
+    try:
+        with os.scandir(folder(root)) as entries:
+            return sorted(
+                each.name for each in entries if each.is_dir(follow_symlinks=False) and _ID.fullmatch(each.name)
+            )
+    except OSError:
+        return []
+
+
 def name(process: Driver, number: int = 1) -> str:
-    """What the journal of a process is called. number: from 2 on if that name is taken."""
-    host = _UNSAFE.sub("_", process.host)[:100] or "host"
+    """What a journal of a process is called. number: from 2 on for those that follow the first one."""
     more = "" if number == 1 else f"-{number}"
-    return f"{host}-{process.pid}-{max(process.start_ticks, 0)}{more}{SUFFIX}"
+    return f"{_stem(process)}{more}{SUFFIX}"
+
+
+def number(path: str, process: Driver) -> int:
+    """Which of the files of its process it is, by its name; 1 for one that is called otherwise."""
+    found = os.path.basename(path).removesuffix(SUFFIX).removeprefix(f"{_stem(process)}-")
+    return int(found) if found.isascii() and found.isdecimal() and len(found) < 10 else 1
+
+
+def _stem(process: Driver) -> str:
+    host = _UNSAFE.sub("_", process.host)[:100] or "host"
+    return f"{host}-{process.pid}-{max(process.start_ticks, 0)}"
+
+
+def same_process(one: Driver, other: Driver) -> bool:
+    """Whether two files name the same process."""
+    return which_process(one) == which_process(other)
+
+
+def which_process(process: Driver) -> tuple[str, int, int, str]:
+    """What tells it from all others."""
+    return process.host, process.pid, process.start_ticks, process.boot_id
+
+
+def of_process(place: str, process: Driver) -> list[str]:
+    """The files in a folder that are called like those of a process, the first ones first. Raises OSError."""
+    stem = _stem(process)
+    named = [
+        each
+        for each in os.listdir(place)
+        if each == f"{stem}{SUFFIX}" or (each.startswith(f"{stem}-") and each.endswith(SUFFIX))
+    ]
+    return sorted((os.path.join(place, each) for each in named), key=lambda path: number(path, process))
 
 
 def paths(root: str) -> list[str]:
@@ -106,6 +155,11 @@ class TrackFile:
         """Which file it is."""
         found = os.fstat(self._descriptor)
         return found.st_dev, found.st_ino
+
+    @property
+    def size(self) -> int:
+        """In bytes, now."""
+        return os.fstat(self._descriptor).st_size
 
     def lines(self, offset: int | None = None, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Every complete line from `offset` to `stop`, each with the offset behind it."""

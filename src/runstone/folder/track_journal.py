@@ -19,10 +19,14 @@ from runstone.core.tracked import Header, TrackLine
 from runstone.errors import StorageError
 from runstone.folder import clock, disk, identity, pulse, track_files
 
+FILE_BYTES = 64 * 1024 * 1024
+"""From this size on what is new goes into another file, so that those can go of which all runs were deleted."""
+
 UPDATE_SECONDS = 0.2
 """Numbers that change are written so often, at most."""
 
 _RETRY_SECONDS = 0.5
+_NEXT_TRY_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 """So often is looked whether somebody has deleted the file."""
 
@@ -38,10 +42,11 @@ class Recorded(Protocol):
 
 
 class TrackJournal:
-    """Appends lines to one file in the project at `root`, from any thread.
+    """Appends lines to a file in the project at `root`, from any thread.
 
-    It is made with the first line, and made again when somebody has deleted it: `generation` tells how often. What an
-    open run had said before is then to be said once more.
+    It is made with the first line. Another one follows when somebody has deleted it, or it has become large:
+    `generation` tells how many there were. What an open run had said before is then to be said once more, so that
+    nobody needs the earlier file for what happens from there on.
     """
 
     def __init__(self, root: str) -> None:
@@ -49,6 +54,10 @@ class TrackJournal:
         self.path = ""
         self.generation = 0
         self.lock = threading.RLock()
+        self.files: dict[int, str] = {}
+        """The path of each generation, of those that were not deleted by others; the last one is written."""
+        self.on_made: Callable[[str], None] | None = None
+        """Told the path of a file before its first run is in it; the lock is held."""
         self.on_synced: Callable[[], None] | None = None
         """Called by the pulse after it has brought lines to the disk."""
         self.synced = 0
@@ -64,11 +73,13 @@ class TrackJournal:
         self._torn = False
         self._made = False
         self._sync_lock = threading.Lock()
+        # of earlier files, that are still to be synced
         self._left: list[int] = []
         self._changed: set[Recorded] = set()
         self._owed: dict[Recorded, None] = {}
         self._ticking = False
         self._next_look = 0.0
+        self._next_file = 0.0
         self._next_update = self._next_retry = self._next_sync = 0.0
 
     # all of these with the lock held
@@ -77,6 +88,9 @@ class TrackJournal:
         """Make the file if it is not there, any more or yet; the generation tells. Raises StorageError."""
         now = time.monotonic()
         if self._descriptor >= 0:
+            if self._size >= FILE_BYTES and now >= self._next_file:
+                self._begin_next(now)
+                return
             if now < self._next_look:
                 return
             self._next_look = now + _LOOK_SECONDS
@@ -87,6 +101,7 @@ class TrackJournal:
                 # closed by code that closes what it did not open
                 self._descriptor = -1
             else:
+                self.files.pop(self.generation, None)
                 self._left.append(self._descriptor)
                 self._descriptor = -1
         self._make()
@@ -134,6 +149,17 @@ class TrackJournal:
         except (OSError, StorageError):
             self._torn = True
 
+    def _begin_next(self, now: float) -> None:
+        """Go on in another file; in this one if there can be none."""
+        before = self._descriptor
+        try:
+            self._make()
+        except StorageError as error:
+            self._next_file = now + _NEXT_TRY_SECONDS
+            self.refused(error)
+        else:
+            self._left.append(before)
+
     def _make(self) -> None:
         place = track_files.folder(self.root)
         try:
@@ -147,7 +173,7 @@ class TrackJournal:
             head = self._head(descriptor)
             disk.append(descriptor, head, private)
             # a reader finds it with its first line, or not at all
-            self.path = _publish(private, place)
+            self.path = _publish(private, place, self.generation + 1)
         except BaseException as error:
             disk.close(descriptor)
             disk.remove(private)
@@ -160,6 +186,9 @@ class TrackJournal:
         self._made = True
         self.synced = 0
         self.generation += 1
+        self.files[self.generation] = self.path
+        if self.on_made is not None:
+            self.on_made(self.path)
 
     def _head(self, descriptor: int) -> bytes:
         file = os.fstat(descriptor)
@@ -213,9 +242,11 @@ class TrackJournal:
 
     def bring_to_disk(self) -> None:
         """The same for whoever has to know. Raises StorageError."""
-        with self.lock:
-            descriptor = self._descriptor
-        disk.sync(descriptor, self.path)
+        with self._sync_lock:
+            with self.lock:
+                descriptors = [*self._left, self._descriptor]
+            for each in descriptors:
+                disk.sync(each, self.path)
         disk.sync_folder(os.path.dirname(self.path))
 
     def sync(self) -> bool:
@@ -223,10 +254,11 @@ class TrackJournal:
         with self._sync_lock:
             with self.lock:
                 descriptor, size, generation, made = self._descriptor, self._size, self.generation, self._made
-                left, self._left = self._left, []
                 self._made = False
-            for each in left:
-                disk.close(each)
+            if not self._settle_earlier():
+                with self.lock:
+                    self._made |= made
+                return False
             if descriptor < 0 or size == self.synced:
                 return True
             try:
@@ -241,7 +273,9 @@ class TrackJournal:
                     if self.generation != generation:
                         # deleted meanwhile, and begun anew
                         return True
-                self.refused(error)
+                if os.path.lexists(self.path):
+                    # otherwise it was deleted, and is made again with the next line
+                    self.refused(error)
                 return False
             with self.lock:
                 if self.generation == generation:
@@ -250,21 +284,36 @@ class TrackJournal:
             self.on_synced()
         return True
 
+    def _settle_earlier(self) -> bool:
+        """Sync and close the files that were written before this one; tells whether they are on the disk."""
+        while self._left:
+            try:
+                disk.sync(self._left[0], self.path)
+            except StorageError as error:
+                self.refused(error)
+                return False
+            with self.lock:
+                disk.close(self._left.pop(0))
+        return True
+
     def forked(self) -> None:
         """This is a child that was forked: the journal, and the threads that may hold its locks, are not here."""
         self.abandoned = True
         self.lock = threading.RLock()
         self._sync_lock = threading.Lock()
         self.on_synced = None
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            disk.close(descriptor)
+        self.on_made = None
+        descriptors, self._descriptor = [*self._left, self._descriptor], -1
+        self._left = []
+        for each in descriptors:
+            if each >= 0:
+                disk.close(each)
 
 
-def _publish(private: str, place: str) -> str:
-    """Give a complete file the first name of this process that is free; returns its path."""
+def _publish(private: str, place: str, first: int) -> str:
+    """Give a complete file a name of this process that is free, with this number or one behind it; returns its path."""
     process = identity.this_process()
-    for number in range(1, _MOST_NAMES):
+    for number in range(first, first + _MOST_NAMES):
         path = os.path.join(place, track_files.name(process, number))
         given = disk.publish(private, path)
         if given is None and not os.path.lexists(path):

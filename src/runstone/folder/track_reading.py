@@ -65,8 +65,9 @@ def survey(root: str, unreadable: Callable[[str, str], None]) -> Deletions:
 def runs(path: str, survey: Deletions) -> Iterator[Found]:
     """The runs that only this journal speaks of, and that were not deleted. Raises FolderError, OSError."""
     with TrackFile(path) as file:
-        states = _fold(file, lambda run: run not in survey.shared and run not in survey.deleted)
-        for state in states:
+        states: dict[str, TrackedState] = {}
+        _fold(file, states, lambda run: run not in survey.shared and run not in survey.deleted)
+        for state in states.values():
             yield Found(state=state, process=file.header.process, path=path)
 
 
@@ -133,8 +134,8 @@ def find(root: str, run_id: str) -> Found | None:
     return next(gathered(paths, {run_id}), None)
 
 
-def _fold(file: TrackFile, counts: Callable[[str], bool]) -> list[TrackedState]:
-    states: dict[str, TrackedState] = {}
+def _fold(file: TrackFile, states: dict[str, TrackedState], counts: Callable[[str], bool]) -> None:
+    """Go on with states of runs by what a file says."""
     late: TrackSurroundings | None = None
     for _, event in file.events():
         if isinstance(event, TrackSurroundings):
@@ -145,7 +146,6 @@ def _fold(file: TrackFile, counts: Callable[[str], bool]) -> list[TrackedState]:
                 states[event.run] = state
     for state in states.values():
         _complete(state, late)
-    return list(states.values())
 
 
 def _complete(state: TrackedState, found: TrackSurroundings | None) -> None:
@@ -155,23 +155,41 @@ def _complete(state: TrackedState, found: TrackSurroundings | None) -> None:
         state.config_hash = state.config_hash or found.config_hash
 
 
+_Mark = tuple[str, int, int, int, int]
+"""A file as it is now."""
+
+
 @functools.lru_cache(8)
-def _all_of(path: str, mark: tuple[int, int, int, int]) -> dict[str, TrackedState]:
-    try:
-        with TrackFile(path) as file:
-            return {state.run_id: state for state in _fold(file, lambda run: True)}
-    except (OSError, FolderError):
-        return {}
+def _all_of(marks: tuple[_Mark, ...]) -> dict[str, TrackedState]:
+    states: dict[str, TrackedState] = {}
+    process: Driver | None = None
+    for path, *_ in marks:
+        try:
+            with TrackFile(path) as file:
+                process = process or file.header.process
+                if track_files.same_process(process, file.header.process):
+                    _fold(file, states, lambda run: True)
+        except (OSError, FolderError):
+            continue
+    return states
 
 
-def last_words(path: str, run_id: str) -> TrackedState | None:
-    """How a run stands in the journal of a process that is dead; None if it is not there. Never raises."""
+def last_words(path: str, run_id: str, process: Driver) -> TrackedState | None:
+    """How a run stands in the journals of a process that is dead; None if it is not there. Never raises.
+
+    path: one of them.
+    """
     try:
-        found = os.stat(path)
+        files = track_files.of_process(os.path.dirname(path), process)
+        marks = tuple(_mark(each) for each in files)
     except (OSError, ValueError):
         return None
-    mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-    return _all_of(path, mark).get(run_id)
+    return _all_of(marks).get(run_id)
+
+
+def _mark(path: str) -> _Mark:
+    found = os.stat(path)
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _text(run: str) -> str:

@@ -9,7 +9,7 @@ from runstone.core.tracked import NUMBERS, TrackStarted
 from runstone.engine.launch import new_id
 from runstone.engine.track import complaints, given, journals, surrounding
 from runstone.engine.track.recording import Recording
-from runstone.engine.track.tracked import current, live
+from runstone.engine.track.tracked import live, parent
 from runstone.errors import SettingError
 from runstone.folder import clock, track_reading
 from runstone.folder.track_journal import TrackJournal
@@ -22,7 +22,7 @@ _recent: dict[str, Recording] = {}
 _TIMES = ("created_at", "started_at", "finished_at")
 _FIXED = (
     "stage", "parent_id", "tags", "params", "created_at", "conn", "trace_id", "code_ref", "config_hash",
-    "input_fingerprint",
+    "input_fingerprint", "inputs",
 )  # fmt: skip
 
 
@@ -44,7 +44,8 @@ def record(call: str, told: dict[str, Any]) -> str:
     journal = journals.here()
     moments = {name: given.moment(name, told.pop(name, None)) for name in _TIMES}
     begins = RunStatus.RUNNING if given.is_done(status) else status
-    around = current()
+    inputs, params = told.pop("inputs", None), told.pop("params", None)
+    said_digest = given.digest("input_fingerprint", told.pop("input_fingerprint", None))
     started = TrackStarted(
         run=run_id,
         seq=1,
@@ -54,14 +55,14 @@ def record(call: str, told: dict[str, Any]) -> str:
         status=begins,
         created_at=moments["created_at"],
         started_at=moments["started_at"] or (moments["finished_at"] if given.is_done(status) else None),
-        parent_id=told.pop("parent_id", None) or (None if around is None else around.run_id),
-        params=given.params(told.pop("params", None)),
+        parent_id=told.pop("parent_id", None) or parent(),
+        params=given.params(params),
         tags=given.tags(told.pop("tags", None)),
         ledger=_ledger(journal, told.pop("conn", None)),
         trace_id=given.text("trace_id", told.pop("trace_id", None), 100) or surrounding.trace_id(),
         code_ref=given.text("code_ref", told.pop("code_ref", None)),
         config_hash=given.digest("config_hash", told.pop("config_hash", None)),
-        input_fingerprint=given.digest("input_fingerprint", told.pop("input_fingerprint", None)),
+        input_fingerprint=said_digest or given.fingerprint(inputs, params),
     )
     recording = Recording(journal, started)
     _take_values(recording, call, told)

@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 from runstone.engine import streams
+from runstone.errors import RunstoneError
 
 _said: set[str] = set()
 _MOST = 50
@@ -24,8 +25,16 @@ def once(kind: str, text: str) -> None:
         return
 
 
+def was_said(kind: str) -> bool:
+    """Whether something of this kind was said in this process."""
+    return kind in _said
+
+
 def unexpected(error: Exception) -> None:
-    """The same for a fault of ours, with where it is."""
+    """The same for a fault of ours, with where it is; what was raised on purpose says enough."""
+    if isinstance(error, RunstoneError):
+        once(f"refusal {type(error).__name__}", f"a run is not tracked as it should be: {error}")
+        return
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({last[0].filename}:{last[0].lineno})" if last else ""
     kind = type(error).__name__

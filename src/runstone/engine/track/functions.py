@@ -7,10 +7,13 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar
 
-from runstone.engine.track import complaints
+from runstone.engine.track import complaints, fingerprint
 from runstone.engine.track.tracked import Called, Tracked, step_in, step_out
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Begun = Callable[[tuple[Any, ...], dict[str, Any]], Tracked]
+"""Makes the run of a call with these arguments."""
 
 
 def decorated(function: F, stage: Any, options: dict[str, Any]) -> F:
@@ -23,8 +26,14 @@ def decorated(function: F, stage: Any, options: dict[str, Any]) -> F:
         return function
     name = stage if stage is not None else getattr(function, "__name__", type(function).__name__)
 
-    def begun() -> Tracked:
-        return Called(name, "track", **options)
+    of_call = None
+    if options.get("inputs") is None and options.get("input_fingerprint") is None:
+        of_call = fingerprint.of_calls(function)
+
+    def begun(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tracked:
+        if of_call is None:
+            return Called(name, "track", **options)
+        return Called(name, "track", **{**options, "input_fingerprint": of_call(args, kwargs)})
 
     called: Any
     if inspect.isasyncgenfunction(function):
@@ -35,24 +44,24 @@ def decorated(function: F, stage: Any, options: dict[str, Any]) -> F:
 
         @functools.wraps(function)
         async def called(*args: Any, **kwargs: Any) -> Any:
-            with begun():
+            with begun(args, kwargs):
                 return await function(*args, **kwargs)
 
     else:
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
-            with begun():
+            with begun(args, kwargs):
                 return function(*args, **kwargs)
 
     wrapped: F = called
     return wrapped
 
 
-def _of_generator(function: Callable[..., Any], begun: Callable[[], Tracked]) -> Callable[..., Any]:
+def _of_generator(function: Callable[..., Any], begun: Begun) -> Callable[..., Any]:
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with begun() as run:
+        with begun(args, kwargs) as run:
             # between two values its caller is somewhere else
             run.step_out()
             return (yield from _Stepped(function(*args, **kwargs), run))
@@ -95,11 +104,11 @@ class _Stepped:
             step_out(token)
 
 
-def _of_async_generator(function: Callable[..., Any], begun: Callable[[], Tracked]) -> Callable[..., Any]:
+def _of_async_generator(function: Callable[..., Any], begun: Begun) -> Callable[..., Any]:
     @functools.wraps(function)
     async def called(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner: AsyncGenerator[Any, Any] = function(*args, **kwargs)
-        with begun() as run:
+        with begun(args, kwargs) as run:
             run.step_out()
             step, sent = inner.asend, None
             while True:

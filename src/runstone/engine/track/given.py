@@ -20,6 +20,8 @@ from runstone.engine.track.complaints import once
 from runstone.errors import SettingError
 from runstone.folder import clock
 from runstone.folder.preview import preview, type_name
+from runstone.secrets.given import shown as without_secrets
+from runstone.secrets.redaction import beginning
 
 TEXT_LIMIT = 500
 MESSAGE_LIMIT = 4_000
@@ -37,8 +39,7 @@ def text(name: str, value: Any, limit: int = TEXT_LIMIT) -> str | None:
     if not isinstance(value, str):
         once(f"type {name}", f"{name}={_shown(value)} is a {type_name(value)}: give a text")
         value = as_text(value)
-    said = failures.clean(value)
-    return said if len(said) <= limit else said[:limit]
+    return failures.clean(beginning(value, limit))
 
 
 def workspace(given: Any, tenant_id: Any) -> str | None:
@@ -129,6 +130,11 @@ def params(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         once("type params", f"params={_shown(value)} is not recorded: give a dict")
         return {}
+    try:
+        value = without_secrets(value)
+    except SettingError as error:
+        once("secrets", f"parameters are not recorded: which of them are secrets cannot be read: {error}")
+        return {}
     found: dict[str, Any] = {}
     room = _PARAMS_LIMIT
     for name, one in value.items():
@@ -148,6 +154,16 @@ def digest(name: str, value: Any) -> str | None:
         once(f"type {name}", f"{name}={_shown(value)} is not recorded: give a SHA-256, 64 hexadecimal digits")
         return None
     return value
+
+
+def fingerprint(inputs: Any, params: Any) -> str | None:
+    """The digest of the inputs of a run; of its parameters where nothing else is said to be its input."""
+    if inputs is None and not params:
+        return None
+    # loaded by those who say what their input is
+    from runstone.engine.track import fingerprint
+
+    return fingerprint.of(params if inputs is None else inputs)
 
 
 def run_id(value: Any) -> str | None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from runstone import config
 from runstone.core.tracked import TrackSurroundings
 from runstone.engine.track import surrounding
-from runstone.engine.track.complaints import once
-from runstone.errors import SettingError, StorageError
+from runstone.engine.track.complaints import once, was_said
+from runstone.errors import CurrentFolderGone, SettingError, StorageError
 from runstone.folder import clock, track_journal
 from runstone.folder.track_files import encode_line
 from runstone.folder.track_journal import TrackJournal
@@ -42,7 +42,7 @@ def here() -> TrackJournal:
         folder = os.getcwd()
     except FileNotFoundError:
         if known is None:
-            raise
+            raise CurrentFolderGone from None
         # deleted: what is begun goes on where it was
         return known[1]
     if known is not None and known[0] == folder:
@@ -81,6 +81,9 @@ def _own_place() -> Place | None:
     except SettingError as error:
         _not_in_ledger(str(error))
         return None
+    finally:
+        for problem in config.untold():
+            once(problem, f"warning: {problem}")
 
 
 def _bring(journal: TrackJournal, ledger: Place | None, *, all_others: bool) -> None:
@@ -98,6 +101,11 @@ def _bring(journal: TrackJournal, ledger: Place | None, *, all_others: bool) -> 
         for each in tuple(feeds.values()):
             projector.of(each.place, _not_in_ledger).attend(each)
 
+    def note(path: str) -> None:
+        for each in tuple(feeds.values()):
+            each.note(path)
+
+    journal.on_made = note
     journal.on_synced = tell
 
 
@@ -143,6 +151,9 @@ def _not_recorded(reason: str) -> None:
 
 
 def _not_in_ledger(reason: str) -> None:
+    if was_said("journal"):
+        # where they are not even recorded, this would contradict it
+        return
     once("ledger", f"tracked runs are recorded in {config.OWN}/track alone for now: {reason}")
 
 

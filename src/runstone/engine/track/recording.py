@@ -14,6 +14,7 @@ from runstone.core.tracked import (
     TrackedState,
     TrackEnded,
     TrackLine,
+    TrackSaved,
     TrackStarted,
     TrackUpdated,
     Trouble,
@@ -31,7 +32,10 @@ class Recording:
     Lines that were refused are written with the next one. Of a journal that was made anew, so is the start.
     """
 
-    __slots__ = ("_changed", "_first", "_kept", "_last", "_seq", "_values", "journal", "run_id", "started_at", "status")
+    __slots__ = (
+        "_changed", "_first", "_kept", "_last", "_saved", "_seq", "_values", "journal", "run_id", "started_at",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, journal: TrackJournal, started: TrackStarted) -> None:
         self.journal = journal
@@ -40,6 +44,8 @@ class Recording:
         self.started_at = started.started_at or started.at
         self._first = _line(started)
         self._last: bytes | None = None
+        # lines about files, that are not in the journal yet
+        self._saved = b""
         self._seq = 1
         self._values: dict[str, Any] = {}
         self._changed: set[str] = set()
@@ -56,6 +62,7 @@ class Recording:
         found.started_at = state.started_at or state.created_at
         found._first = b""
         found._last = None
+        found._saved = b""
         found._seq = state.seq
         found._values = {"metrics": dict(state.metrics)} if state.metrics else {}
         found._changed = set()
@@ -101,6 +108,25 @@ class Recording:
     def get(self, name: str) -> Any:
         """A value as it was last set."""
         return self._values.get(name)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can be recorded."""
+        return self._last is not None or self.journal.abandoned
+
+    def saved(self, about: dict[str, Any]) -> tuple[int, str] | None:
+        """A file was saved with the run; returns the number and the time of its line, None if the run has ended.
+
+        about: as in `TrackSaved`.
+        """
+        with self.journal.lock:
+            if self.ended:
+                return None
+            self._seq += 1
+            seq, at = self._seq, clock.now()
+            self._saved += _line(TrackSaved(run=self.run_id, seq=seq, at=at, **about))
+            self._try()
+        return seq, at
 
     def end(
         self,
@@ -151,7 +177,7 @@ class Recording:
             return
         journal.ready()
         anew = self._kept != journal.generation
-        parts = [self._first] if anew else []
+        parts = [self._first, self._saved] if anew else [self._saved]
         changed = self._values.keys() if anew and self._kept else self._changed
         if self._last is not None:
             parts.append(self._last)
@@ -159,9 +185,11 @@ class Recording:
             values = {name: self._values[name] for name in changed}
             update = TrackUpdated(run=self.run_id, seq=self._seq + 1, at=clock.now(), **values)
             parts.append(_line(update))
-        if not parts:
+        lines = b"".join(parts)
+        if not lines:
             return
-        journal.append(b"".join(parts))
+        journal.append(lines)
+        self._saved = b""
         if self._last is None and changed:
             self._seq += 1
         self._kept = journal.generation

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from runstone.core.events import ArtifactSaved
 from runstone.core.statuses import RunStatus
 from runstone.core.tracked import TrackStarted
+from runstone.engine import context
 from runstone.engine.launch import new_id
 from runstone.engine.track import complaints, given, journals, surrounding
 from runstone.engine.track.recording import Recording
 from runstone.folder import clock
+
+if TYPE_CHECKING:
+    from runstone.engine.track.cached import Checkpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,13 +45,16 @@ class Tracked:
         self._call = given_by
         self._recording: Recording | None = None
         self._entered: list[Token[Tracked | None]] = []
+        self._place: context.Place | None = None
         self._clock = 0.0
         self._degraded = False
+        self._checkpoint: Checkpoint | None = None
         self._used = False
         self._names = 0
         self._names = len(self.__dict__)
 
     def __enter__(self) -> Tracked:
+        self._place = context.current()
         try:
             if self._used:
                 # one object for several runs, one after the other
@@ -160,6 +169,61 @@ class Tracked:
         except Exception as error:
             complaints.unexpected(error)
 
+    def artifact(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        artifact_type: str | None = None,
+        content_type: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> ArtifactSaved:
+        """Save a file with this run, as `runstone.artifact` does; it is copied, the original stays.
+
+        Nothing is raised: of a file that cannot be kept the record has no `artifact_id`, and its `path` is the one that
+        was given.
+        """
+        from runstone.engine.track import saving
+
+        about = {"name": name, "artifact_type": artifact_type, "content_type": content_type, "metadata": metadata}
+        return saving.save(self._recording, self.stage, path, about)
+
+    @property
+    def cached(self) -> bool:
+        """Whether the result of this code for these inputs is in the cache: then `load()` gives it.
+
+        The code is that inside of `with`, unless `code=` names functions. Else `save(result)` keeps it for next time.
+        """
+        if self._checkpoint is None:
+            from runstone.engine.track import cached
+
+            self._checkpoint = cached.of_body(self, self._options, sys._getframe(1))
+        return self._checkpoint.found
+
+    def load(self) -> Any:
+        """The result that is in the cache; the run says from which run it was taken. Raises RunError if none is."""
+        checkpoint = self._checkpoint
+        if checkpoint is None or checkpoint.from_run is None:
+            from runstone.engine.track import cached
+
+            raise cached.nothing_to_load(self)
+        self.say_reused(checkpoint.from_run)
+        return checkpoint.value
+
+    def save(self, result: Any) -> None:
+        """Keep the result in the cache, after `cached` has said that it is not there."""
+        if self._checkpoint is not None:
+            self._checkpoint.save(result)
+        else:
+            # by now its inputs may not be any more what they were
+            complaints.once("save", f"the result of {self.stage} is not cached: ask t.cached before it is computed")
+
+    def say_reused(self, from_run: str) -> None:
+        """Its result was not computed, but taken from another run."""
+        if self._recording is not None:
+            self._recording.set("reused_from", from_run)
+            self._recording.set("message", f"reused from run {from_run[:8]}", now=True)
+
     def __repr__(self) -> str:
         return f"<track {self.stage!r}, run {self.run_id[:8]}, {self.status or 'not begun'}>"
 
@@ -181,7 +245,12 @@ class Tracked:
             complaints.once("entered", f"track({self.stage!r}) is entered while it goes on: make one for each run")
         self.run_id = new_id()
         self._recording = None
+        self._checkpoint = None
         self._degraded = False
+
+    def is_within(self, place: context.Place | None) -> bool:
+        """Whether it was begun by the block that is computed here, or where none is."""
+        return self._place is place
 
     def step_out(self) -> None:
         """The code that follows is not inside of this run, though it goes on."""
@@ -237,6 +306,21 @@ def current() -> Tracked | None:
     return _current.get()
 
 
+def innermost() -> Tracked | None:
+    """The same, unless a block is computed inside of it: that is nearer."""
+    around = _current.get()
+    return around if around is None or around.is_within(context.current()) else None
+
+
+def parent() -> str | None:
+    """The id of the run that one which begins now is a child of: a tracked run, or that of the block around."""
+    around = innermost()
+    if around is not None:
+        return around.run_id
+    place = context.current()
+    return None if place is None else place.recorder.run_id
+
+
 def live(run_id: str) -> Recording | None:
     """The record of a run that goes on in this process."""
     return _live.get(run_id)
@@ -255,8 +339,8 @@ class Called(Tracked):
             hide_own_frames(error)
 
 
-def step_in(run: Tracked) -> Token[Tracked | None]:
-    """Be inside of a run from here until `step_out`, in this context."""
+def step_in(run: Tracked | None) -> Token[Tracked | None]:
+    """Be inside of a run, or of none, from here until `step_out`, in this context."""
     return _current.set(run)
 
 
@@ -279,7 +363,7 @@ def _started(run_id: str, stage: Any, options: dict[str, Any], call: str) -> Tra
         known["rows_in"] = given.number("rows_in", rows_in)
     if told:
         _take_more(told, known, call)
-    parent = known.get("parent_id") or _parent()
+    parent_id = known.get("parent_id") or parent()
     return TrackStarted(
         run=run_id,
         seq=1,
@@ -287,27 +371,26 @@ def _started(run_id: str, stage: Any, options: dict[str, Any], call: str) -> Tra
         stage=given.text("stage", stage) or "unnamed",
         workspace=workspace,
         trace_id=known.pop("trace_id", None) or surrounding.trace_id(),
-        **{**known, "parent_id": parent},
+        **{**known, "parent_id": parent_id},
     )
 
 
 def _take_more(told: dict[str, Any], known: dict[str, Any], call: str) -> None:
     """What few runs say about themselves."""
-    parent = told.pop("parent", None)
-    if parent is not None:
-        known["parent_id"] = parent.run_id if isinstance(parent, Tracked) else given.run_id(parent)
+    # what its result is kept by; see `cached`
+    told.pop("code", None)
+    said = told.pop("parent", None)
+    if said is not None:
+        known["parent_id"] = said.run_id if isinstance(said, Tracked) else given.run_id(said)
     known["tags"] = given.tags(told.pop("tags", None))
-    known["params"] = given.params(told.pop("params", None))
+    inputs, params = told.pop("inputs", None), told.pop("params", None)
+    known["params"] = given.params(params)
     known["trace_id"] = given.text("trace_id", told.pop("trace_id", None), 100)
     known["code_ref"] = given.text("code_ref", told.pop("code_ref", None))
     for name in ("config_hash", "input_fingerprint"):
         known[name] = given.digest(name, told.pop(name, None))
+    known["input_fingerprint"] = known["input_fingerprint"] or given.fingerprint(inputs, params)
     given.unknown(call, told)
-
-
-def _parent() -> str | None:
-    around = _current.get()
-    return None if around is None else around.run_id
 
 
 def _stopped() -> tuple[type[BaseException], ...]:
