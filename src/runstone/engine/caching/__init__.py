@@ -1,0 +1,1 @@
+"""Results of blocks that are taken from the cache, and put there."""
