@@ -25,11 +25,13 @@ FLOORS: list[set[str]] = [
     {"client"},
     {"pipeline", "run", "tracking"},
     {"engine"},
+    {"cache"},
     {"ledger"},
     {"folder"},
     {"drawing", "blocks"},
+    {"secrets"},
     {"core"},
-    {"errors", "config", "version"},
+    {"errors", "config", "config_keys", "version"},
 ]
 FLOOR_OF = {place: number for number, floor in enumerate(FLOORS) for place in floor}
 

@@ -15,8 +15,8 @@ import runstone
 
 NAMES = """
     Block FailedElement Failed FolderError InputError MapSpecError NotPortable NotStorable OutOfMemory Pipeline
-    PipelineError Retries Run RunError RunFailed RunNotFound RunstoneError SettingError StorageError TimedOut Untrusted
-    WorkerDied __version__ artifact block diff open
+    PipelineError Retries Run RunError RunFailed RunNotFound RunstoneError Secret SettingError StorageError TimedOut
+    Untrusted WorkerDied __version__ artifact block diff open
     record_run track update_run
 """
 

@@ -24,7 +24,7 @@ import runstone
 from runstone import record_run, track, update_run
 from runstone.core.statuses import RunStatus
 from runstone.engine.track import complaints
-from runstone.engine.track.tracked import current
+from runstone.engine.track.tracked import current, step_in, step_out
 from runstone.tracking import Tracked
 from tests.harness.tracked import by_stage, done, execute, states
 
@@ -32,12 +32,14 @@ HEAVY = {"asyncio", "rich", "numpy", "pandas", "pyarrow", "polars", "apsw", "psy
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of its own, where nothing was complained of yet."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project of its own, where nothing was complained of yet, and no run goes on."""
     (tmp_path / ".runstone").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(complaints, "_said", set())
-    return tmp_path
+    token = step_in(None)
+    yield tmp_path
+    step_out(token)
 
 
 def complained(capsys: pytest.CaptureFixture[str]) -> list[str]:

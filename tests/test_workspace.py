@@ -33,6 +33,7 @@ from runstone.errors import (
     Untrusted,
 )
 from runstone.ledger import find, projector
+from runstone.ledger.detail import detail as find_detail
 from runstone.workspace import (
     Run,
     RunError,
@@ -501,9 +502,12 @@ def test_a_tracked_run_is_a_run_too(acme: sync.Workspace) -> None:
     status = failed.status_object()
     assert (status["status_source"], status["duration_seconds"]) == ("ledger", failed.duration_seconds)
     assert run.get_result() == {}
-    for refused in (lambda: acme.replay_run(run.run_id), lambda: acme.compare_runs(run.run_id, run.run_id)):
-        with pytest.raises(RunError, match="has no folder"):
-            refused()
+    with pytest.raises(RunError, match="has no folder"):
+        acme.replay_run(run.run_id)
+    compared = acme.compare_runs(failed.run_id, run.run_id)
+    assert (compared.source, [each.folder for each in compared.runs]) == ("ledger", [None, None])
+    assert {entry.subject for entry in compared.sections["run"] if not entry.same} == {"stage", "status", "error"}
+    assert [entry.values for entry in compared.sections["parameters"] if not entry.same] == [["1", None]]
     assert acme.delete_run(run.run_id) == 1
 
 
@@ -537,7 +541,7 @@ def test_of_a_run_whose_folder_is_gone_the_ledger_tells(ledger: None, acme: sync
     after = run.status_object()
     same = ("id", "workspace", "status", "created_at", "started_at", "finished_at", "job_id", "tags", "trigger")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    with pytest.raises(FolderError, match=r"has no outputs here: it was in .*, and is not there any more"):
+    with pytest.raises(FolderError, match=r"has no outputs here: its folder .* is not there any more"):
         dict(run.outputs)
     assert acme.delete_run(run.run_id) == 1
 
@@ -564,6 +568,15 @@ def test_a_replay_takes_the_parameters_that_the_run_had(acme: sync.Workspace) ->
     assert again.outputs["synthesis"] == first.outputs["synthesis"]
     assert again.workspace == "acme"
     assert ids(acme.list_runs(query="trigger:replay")) == [again.run_id]
+    assert (first.replay_of, again.replay_of) == (None, first.run_id)
+    assert acme.get_run(again.run_id).replay_of == first.run_id
+    with Books().reading() as store:
+        told = [find_detail(store, run.run_id, workspace="acme").related for run in (first, again)]
+    assert ("replayed_by", again.run_id) in [(each.how, each.run_id) for each in told[0]]
+    assert ("replay_of", first.run_id) in [(each.how, each.run_id) for each in told[1]]
+    assert again.run_folder is not None
+    shutil.rmtree(again.run_folder)
+    assert acme.get_run(again.run_id).replay_of == first.run_id, "the ledger knows it without the folder too"
 
 
 def test_a_replay_tells_by_itself_how_it_ends(acme: sync.Workspace) -> None:
@@ -788,8 +801,8 @@ def test_a_folder_in_which_another_run_lies_now_is_not_taken_for_the_one_that_wa
     shutil.copytree(str(theirs.run_folder), str(mine.run_folder))
     run = beta.get_run(mine.run_id)
     assert (run.run_id, dict(run.params), run.run_folder) == (mine.run_id, {"n": 1}, None)
-    with pytest.raises(RunError, match="no folder"):
-        beta.compare_runs(mine.run_id, mine.run_id)
+    compared = beta.compare_runs(mine.run_id, mine.run_id)
+    assert (compared.source, [each.folder for each in compared.runs]) == ("ledger", [None, None])
 
 
 # twins

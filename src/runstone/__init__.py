@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runstone.pipeline import Pipeline as Pipeline
     from runstone.run import Run as Run
     from runstone.run import open_run
+    from runstone.secrets.secret import Secret as Secret
     from runstone.tracking import record_run as record_run
     from runstone.tracking import track as track
     from runstone.tracking import update_run as update_run
@@ -67,6 +68,7 @@ _HOME = {
     "Pipeline": "runstone.pipeline",
     "Run": "runstone.run",
     "open": "runstone.run",
+    "Secret": "runstone.secrets.secret",
     "record_run": "runstone.tracking",
     "track": "runstone.tracking",
     "update_run": "runstone.tracking",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, get_args, get_origin, overload
 
 from runstone.core.annotations import cannot_fit, hints_of, show
@@ -13,6 +13,7 @@ from runstone.core.graph import NO_DEFAULT, GraphBlock, Parameter, check_block
 from runstone.core.mapspec import MapSpec, parse_mapspec
 from runstone.core.settings import BlockSettings, Level, OnError, Settings, read_settings
 from runstone.errors import PipelineError
+from runstone.secrets.marks import by_annotation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +59,7 @@ class Block(Generic[P, R]):
         signature = _signature(self.name, function)
         hints = hints_of(function)
         names = _checked_renames(self.name, renames, signature)
-        self.parameters = _parameters(self.name, signature, hints, names)
+        self.parameters = _parameters(self.name, signature, hints, names, by_annotation(function, hints))
         self.takes_extra = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self._graph_block = GraphBlock(
             name=self.name,
@@ -249,7 +250,11 @@ def _checked_renames(owner: str, renames: Mapping[str, str] | None, signature: i
 
 
 def _parameters(
-    owner: str, signature: inspect.Signature, hints: Mapping[str, Any], renames: Mapping[str, str]
+    owner: str,
+    signature: inspect.Signature,
+    hints: Mapping[str, Any],
+    renames: Mapping[str, str],
+    secrets: Collection[str],
 ) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
@@ -258,6 +263,7 @@ def _parameters(
             keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
             default=NO_DEFAULT if parameter.default is parameter.empty else parameter.default,
             annotation=hints.get(name, Any),
+            secret=name in secrets,
         )
         for name, parameter in signature.parameters.items()
         if parameter.kind is not parameter.VAR_KEYWORD
@@ -272,7 +278,8 @@ def _condition(owner: str, when: Callable[..., Any] | None, renames: Mapping[str
     signature = _signature(what, when)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         raise PipelineError(f"the condition of block {owner!r} takes **kwargs; name what it decides by")
-    return _parameters(what, signature, hints_of(when), renames)
+    hints = hints_of(when)
+    return _parameters(what, signature, hints, renames, by_annotation(when, hints))
 
 
 def _returns(owner: str, outputs: tuple[str, ...], annotation: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from runstone.errors import SettingError
+from runstone.errors import CurrentFolderGone, SettingError
 
 FILE = "runstone.toml"
 OWN = ".runstone"
@@ -15,11 +15,15 @@ WORKSPACE_VARIABLE = "RUNSTONE_WORKSPACE"
 
 _chosen: str | None = None
 _read: dict[str, tuple[tuple[int, int], bytes, dict[str, Any]]] = {}
+_told: set[str] = set()
 
 
 def project_root() -> str:
-    """The project's folder, absolute."""
-    start = os.getcwd()
+    """The project's folder, absolute. Raises CurrentFolderGone."""
+    try:
+        start = os.getcwd()
+    except FileNotFoundError:
+        raise CurrentFolderGone from None
     return project_of(start) or start
 
 
@@ -39,6 +43,11 @@ def choose_workspace(name: str | None) -> str | None:
     global _chosen
     before, _chosen = _chosen, name
     return before
+
+
+def chosen_workspace() -> str | None:
+    """The one that this process was told to mean, and whoever types the next command has to tell it again."""
+    return _chosen
 
 
 def workspace(given: str | None = None) -> str:
@@ -61,16 +70,48 @@ def runs_root(given: str | None = None) -> str:
 
 
 def text() -> bytes:
-    """What is in `runstone.toml`; nothing if there is none."""
-    return _load()[0]
+    """What is in `runstone.toml`; nothing if there is none. Raises SettingError."""
+    try:
+        return _load()[0]
+    except CurrentFolderGone:
+        return b""
 
 
 def section(name: str) -> dict[str, Any]:
-    """A table of `runstone.toml`, empty if it is not there. Raises SettingError for a file that is no TOML."""
-    found = _load()[1].get(name, {})
-    if not isinstance(found, dict):
-        raise SettingError(f"{name!r} in {FILE} is a value: write a table, [{name}]")
-    return found
+    """A table of `runstone.toml`, empty if it is not there.
+
+    Raises SettingError for a file that is no TOML, and for what is in this table and should not be.
+    """
+    found = _load()[1]
+    if name not in found:
+        return {}
+    for where, said in _problems(found):
+        if where == name:
+            _told.add(said)
+            raise SettingError(said)
+    table: dict[str, Any] = found[name]
+    return table
+
+
+def untold() -> list[str]:
+    """What `runstone.toml` has that means nothing, and nobody has been told in this process: warnings, a line each."""
+    try:
+        found = _load()[1]
+    except (SettingError, OSError):
+        # those who need the file say so
+        return []
+    news = [said for _, said in _problems(found) if said not in _told] if found else []
+    _told.update(news)
+    return news
+
+
+def _problems(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """For each problem the section it is in, and what to say."""
+    # loaded by those who have such a file
+    from runstone import config_keys
+
+    path = os.path.join(project_root(), FILE)
+    return [(problem.section, f"{path}: {problem.said}") for problem in config_keys.problems(found)]
 
 
 def _load() -> tuple[bytes, dict[str, Any]]:

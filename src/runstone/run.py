@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runstone.core import events as ev
-from runstone.core.annotated import acting_tags
+from runstone.core.annotated import Annotation, acting_tags, notes
 from runstone.core.reasons import Reason
 from runstone.core.statuses import BlockStatus, RunStatus
 from runstone.engine.launch import Known, Launched
@@ -15,10 +15,9 @@ from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.sources import FolderSource, MemorySource, Source
 from runstone.errors import FolderError, RunError, RunFailed
 from runstone.folder import manifest, observe
-from runstone.folder.annotations import read_from
 from runstone.folder.load import StoredArray
 from runstone.folder.resolve import no_run_in, shown, typed
-from runstone.ledger.locating import locate
+from runstone.ledger.locating import FolderGone, locate
 
 if TYPE_CHECKING:
     from runstone.folder.logs import LogLine
@@ -69,6 +68,11 @@ class RunRecord:
         return self._source.info.job_id
 
     @property
+    def replay_of(self) -> str | None:
+        """The id of the run whose pipeline and parameters this one was given once more, if it is a replay."""
+        return self._source.info.replay_of
+
+    @property
     def run_folder(self) -> str | None:
         """Where it is recorded, None if it is not kept."""
         return self._source.folder
@@ -76,8 +80,12 @@ class RunRecord:
     @property
     def tags(self) -> list[str]:
         """Its tags: those it began with, and those that `runstone tag` has given it since."""
-        own = self._source.info.tags
-        return list(own) if self.run_folder is None else acting_tags(own, read_from(self.run_folder))
+        return acting_tags(self._source.info.tags, self._source.annotations())
+
+    @property
+    def notes(self) -> list[Annotation]:
+        """What `runstone note` has noted about it, in order: each with `text`, `said_at` and `said_by`."""
+        return notes(self._source.annotations())
 
     # how it stands
 
@@ -359,9 +367,17 @@ def open_run(run: str | os.PathLike[str], *, trust: bool | None = None) -> Run:
     run: its folder, its id, or the first characters of its id; behind a `/` a block of it may be named, whose record
     is `.block` then. trust: whether stored values may be unpickled when they are asked for, which runs code from the
     folder; left out, they may unless the run was imported. Say False for folders that somebody else made.
+    A run that has no folder, as one that was tracked, or whose folder is gone, is told by the ledger.
     Raises RunNotFound, FolderError.
     """
-    found = locate(run)
+    try:
+        found = locate(run)
+    except FolderGone as gone:
+        if gone.of_block:
+            raise
+        from runstone.engine.source_ledger import of_project
+
+        return Run(of_project(gone.run_id))
     try:
         return Run(FolderSource.open(found.folder, trust=trust), found.block)
     except (FileNotFoundError, NotADirectoryError):

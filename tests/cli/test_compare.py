@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import scripts
 from tests.cli.command import complaint, in_terminal, runstone
 from tests.terminal import Screen
 
@@ -78,6 +79,49 @@ def test_a_run_does_not_differ_from_itself(project: Path) -> None:
     assert "all blocks made the same" in done.stdout
 
 
+TRACKS = """
+from runstone import track
+
+for lr, rows, note in ((0.1, 10, "a"), (0.2, 12, "a" * 500)):
+    with track("load", rows_in=10, params={"lr": lr, "kind": "x", "note": note}) as t:
+        t.rows_out = rows
+        t.metric("loss", lr / 10)
+    print(t.run_id)
+"""
+
+
+def test_tracked_runs_are_compared_by_what_the_ledger_has(tmp_path: Path) -> None:
+    (tmp_path / "tracks.py").write_text(TRACKS)
+    (tmp_path / "fit.py").write_text(FIT)
+    here = {"RUNSTONE_LEDGER": ""}
+    first, second = scripts.python("tracks.py", cwd=tmp_path, **here).stdout.split()
+    made = runstone("run", "fit.py", "-p", "n=3", "-p", "lr=0.1", "--run-folder", "runs/fit", at=tmp_path, **here)
+    assert made.returncode == 0, made.stderr
+    told = json.loads(runstone("compare", first, second, "--json", at=tmp_path, **here).stdout)
+    assert (told["source"], [run["folder"] for run in told["runs"]]) == ("ledger", [None, None])
+    differs = {
+        name: {entry["subject"]: entry["values"] for entry in entries if not entry["same"]}
+        for name, entries in told["sections"].items()
+    }
+    assert list(differs["parameters"]) == ["lr", "note"]
+    assert differs["metrics"] == {"rows_out": ["10", "12"], "loss": ["0.01", "0.02"]}
+    assert (differs["run"], differs["code"], list(differs["inputs"])) == ({}, {}, ["fingerprint"])
+    shown = runstone("compare", first, second, "--all", at=tmp_path, **here).stdout
+    assert f"without outputs: {first[:8]}, {second[:8]} have no folder" in shown
+    assert "+2 (+20 %)" in shown
+    assert "all blocks made the same" not in shown
+    assert "stage  same: load" in shown
+    # beside one that has a folder, both are told by the ledger
+    mixed = json.loads(runstone("compare", first, "fit", "--json", at=tmp_path, **here).stdout)
+    assert mixed["source"] == "ledger"
+    assert {entry["subject"]: entry["same"] for entry in mixed["sections"]["parameters"]}["lr"] is True
+    alone = runstone("compare", first, "fit", at=tmp_path, RUNSTONE_LEDGER="none")
+    assert alone.returncode == 1
+    unknown = runstone("compare", first, "nothing", at=tmp_path, **here)
+    assert unknown.returncode == 1
+    assert "the ledger does not know nothing" in complaint(unknown)
+
+
 @pytest.mark.parametrize("width", [60, 120])
 def test_it_fits_a_terminal(project: Path, width: int) -> None:
     said, code = in_terminal("compare", "low", "more", at=project, width=width)
@@ -85,6 +129,10 @@ def test_it_fits_a_terminal(project: Path, width: int) -> None:
     assert code == 0
     assert screen.wrapped == 0
     assert "first to diverge" in screen.text
+    # what can be copied is in one piece
+    (line,) = [line for line in screen.text.splitlines() if "runs/more" in line]
+    assert line.endswith("runs/more")
+    assert "fit-all\n" in screen.text or "fit-all  " in screen.text
 
 
 def test_wrong_use_is_told_in_a_line(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,26 @@ def test_a_dry_run_shows_what_would_go_and_touches_nothing(project: Path) -> Non
     answer = json.loads(told.stdout)
     assert answer["dry_run"] is True
     assert answer["bytes"] == answer["runs"][0]["bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "titles", "where"),
+    [
+        ("", ["run", "pipeline", "status", "last active", "frees", "where"], "runs/a-folder-with-a-rather-long-name"),
+        ("120", ["run", "pipeline", "status", "last active", "frees", "where"], "rather-long-name"),
+        ("80", ["run", "status", "last active", "frees", "where"], "a-folder-with-a-rather-long-name"),
+        ("60", ["run", "status", "last active", "frees", "where"], "ather-long-name"),
+    ],
+)
+def test_it_shows_where_each_run_lies(project: Path, columns: str, titles: list[str], where: str) -> None:
+    named = "runs/a-folder-with-a-rather-long-name"
+    (project / "runs" / "lab").rename(project / named)
+    shown = runstone("delete", named, "--dry-run", at=project, RUNSTONE_LEDGER="", COLUMNS=columns)
+    head, line, total = shown.stdout.splitlines()
+    assert re.split(r"\s{2,}", head) == titles
+    assert line.endswith(where)
+    assert total.startswith("would delete 1 run, ")
+    assert max(map(len, (head, line))) < int(columns or "1000")
 
 
 def test_where_nobody_can_be_asked_it_has_to_be_said(project: Path) -> None:

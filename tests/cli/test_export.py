@@ -90,7 +90,7 @@ def test_only_what_is_asked_for(folder: Path) -> None:
 
 
 def test_the_ending_of_the_file_says_the_format(folder: Path) -> None:
-    for name, begins in (("a.csv", "run_id,"), ("a.jsonl", '{"run_id"'), ("a.json", "[\n"), ("a.txt", "[\n")):
+    for name, begins in (("a.csv", "run_id,"), ("a.jsonl", '{"run_id"'), ("a.json", "[\n"), ("a", "[\n")):
         assert export(folder, "-o", name) == ""
         assert (folder / name).read_text().startswith(begins)
 
@@ -103,6 +103,9 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
 
     assert "did you mean" in refused("--query", "statu:failed")
     assert "no folder" in refused("-o", "no/where.csv")
+    assert "no format is known for .xml, only for .json, .jsonl, .csv, .parquet" in refused("-o", "a.xml")
+    assert "runstone ledger export writes it" in refused("-o", "a.duckdb")
+    assert not (folder / "a.xml").exists()
     assert "the first recorded run makes it" in refused(at=tmp_path, code=1)
     written, code = in_terminal("export", "--format", "parquet", at=folder, **LEDGER)
     assert code == 2

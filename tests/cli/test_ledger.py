@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import samples
+from tests import samples, scripts
 from tests.cli.command import RUNSTONE, complaint, in_terminal
 from tests.cli.command import runstone as execute
 from tests.terminal import Screen
@@ -80,6 +80,35 @@ def test_info_tells_what_is_there_and_survives_that_nothing_is(lab: Path) -> Non
     assert re.search(r"^  pipeline_run +2$", shown, re.MULTILINE)
     found = told("info", at=lab)
     assert (found["exists"], found["statuses"]) == (True, {"completed": 1, "degraded": 1})
+
+
+def test_info_tells_how_many_runs_could_not_be_brought_yet(lab: Path) -> None:
+    ledger("sync", at=lab)
+    assert "waiting" not in ledger("info", at=lab).stdout
+    scripts.write(
+        lab / "job.py",
+        """
+        from runstone import Pipeline, block
+
+        @block
+        def one() -> int:
+            return 1
+
+        Pipeline("job", [one]).run({}, show_progress=False)
+        """,
+    )
+    holder = sqlite3.connect(lab / ".runstone" / "ledger.db", isolation_level=None)
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        assert scripts.python("job.py", cwd=lab).returncode == 0
+        shown = ledger("info", at=lab).stdout
+        assert "waiting     1 run waits to be brought in: runstone ledger sync\n" in shown
+        assert told("info", at=lab)["waiting"] == 1
+    finally:
+        holder.close()
+    ledger("sync", at=lab)
+    found = told("info", at=lab)
+    assert (found["waiting"], found["tables"]["pipeline_run"]) == (0, 3)
 
 
 def test_check_agrees_or_lists_what_differs(lab: Path) -> None:
@@ -157,7 +186,7 @@ def test_backup_and_restore(lab: Path) -> None:
     assert told("info", at=lab)["tables"]["pipeline_run"] == 2
     kept = told("restore", "monday.db", at=lab)["kept"]
     assert Path(kept).is_file()
-    assert "not a ledger" in complaint(ledger("restore", str(_other(lab)), at=lab))
+    assert "is no backup of a ledger, and was not restored" in complaint(ledger("restore", str(_other(lab)), at=lab))
 
 
 def _other(lab: Path) -> Path:
@@ -187,7 +216,7 @@ def test_migrate_and_vacuum(lab: Path) -> None:
 def test_a_ledger_that_is_switched_off_is_said_in_one_line(lab: Path, name: str) -> None:
     arguments = [name, "x.db"] if name in ("backup", "restore") else [name]
     answer = ledger(*arguments, at=lab, where="none")
-    assert answer.returncode == 2
+    assert answer.returncode == 1
     assert "the ledger is switched off" in complaint(answer)
 
 

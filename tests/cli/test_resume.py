@@ -296,3 +296,32 @@ def test_a_living_driver_is_refused_also_against_a_persons_word(place: Path) -> 
     finally:
         child.kill()
         child.communicate()
+
+
+def test_who_kills_the_process_is_told_how_to_go_on(place: Path) -> None:
+    path = place / "flow.py"
+    path.write_text(path.read_text().replace('obey("total")', 'obey("total"); import time; time.sleep(600)'))
+    child = scripts.start(scripts.RUNSTONE, "run", "flow.py", "--run-folder", "run", cwd=place)
+    try:
+        while "total" not in (place / "calls").read_text() if (place / "calls").exists() else True:
+            assert child.poll() is None
+        os.kill(json.loads(do(place, "status", "run").stdout)["driver"]["pid"], signal.SIGKILL)
+        _, said = child.communicate(timeout=30)
+    finally:
+        child.kill()
+        child.communicate()
+    assert child.returncode == 128 + signal.SIGKILL
+    line = said.splitlines()[-1]
+    assert line == (
+        "the process that executed the run was killed by SIGKILL; what it recorded is kept in run: runstone resume run"
+    )
+    path.write_text(path.read_text().replace("; import time; time.sleep(600)", ""))
+    assert resumed(place, *line.rpartition(": runstone ")[2].split())["status"] == "completed"
+
+
+def test_a_process_that_dies_before_anything_is_recorded_is_told_so(place: Path) -> None:
+    (place / "dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    done = do(place, "run", "dies.py")
+    assert done.returncode == 128 + signal.SIGKILL
+    said = "the process that was to execute the run was killed by SIGKILL, before it was recorded\n"
+    assert done.stderr == said

@@ -121,6 +121,22 @@ def test_queries_choose_runs_in_every_command(project: Path, query: str, expecte
     assert json.loads(done.stdout)["total"]["runs"] == len(expected)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["runs", "list"], ["tail"], ["history"], ["export"], ["cleanup", "--dry-run"]],
+    ids=lambda words: words[0],
+)
+def test_that_only_the_beginning_of_long_texts_is_searched_is_told(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "makes.py").write_text(MAKES.partition("if __name__")[0])
+    code = "import makes; makes.other.run({'n': 1}); makes.other.run({'n': 1, 'lr': 'hay ' * 3000 + 'needle'})"
+    made = scripts.python("-c", code, cwd=tmp_path, RUNSTONE_LEDGER="")
+    assert made.returncode == 0, made.stderr
+    done = scripts.runstone(*command, "--query", "param.lr~needle", cwd=tmp_path, RUNSTONE_LEDGER="")
+    assert "has only the first 200 characters of long texts in parameter 'lr'" in done.stderr, done.stderr
+    silent = scripts.runstone(*command, "--query", "param.n~needle param.lr:1", cwd=tmp_path, RUNSTONE_LEDGER="")
+    assert "characters" not in silent.stderr
+
+
 def test_where_nothing_is_found_nothing_is_printed(project: Path) -> None:
     for command in (["runs", "tail"], ["runs", "list"]):
         done = scripts.runstone(*command, "--query", "tag:nobody", cwd=project)
@@ -189,7 +205,8 @@ def test_a_cursor_that_was_cut_is_refused_in_one_line(project: Path) -> None:
 
 def test_workspaces_are_apart_unless_all_are_asked_for(project: Path) -> None:
     done = scripts.runstone("runs", "tail", "--workspace", "lab", cwd=project)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no runs\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("runstone: no workspace 'lab'; there is default; make it with: ")
     assert scripts.runstone("runs", "tail", cwd=project, RUNSTONE_WORKSPACE="lab").stdout == ""
     assert [run[1] for run in lines_of("runs", "tail", "--all-workspaces", "-n1", at=project)[1:]] == ["default/survey"]
 
@@ -246,9 +263,37 @@ def test_a_run_without_its_folder_is_still_shown(project: Path, tmp_path: Path) 
         assert (done.returncode, done.stderr) == (0, "")
         assert "not there any more" in done.stdout
         assert "CUDA out of memory" in done.stdout
+    told = json.loads(scripts.runstone("status", failed[:8], cwd=home).stdout)
+    assert (told["status"], told["status_source"], told["run_folder"]) == ("failed", "ledger", None)
+    assert "is not there any more" in told["message"]
     other = scripts.runstone("why", failed[:8], cwd=home)
     assert (other.returncode, len(other.stderr.splitlines())) == (1, 1)
     assert f"what the ledger knows of it: runstone runs show {failed[:8]}" in other.stderr
+
+
+def test_of_a_run_without_a_folder_the_ledger_tells_the_status_and_no_folder_is_made_up(tmp_path: Path) -> None:
+    (tmp_path / "tracks.py").write_text(
+        "from runstone import track\nwith track('load', params={'lr': 0.1}) as t:\n    pass\nprint(t.run_id)\n"
+    )
+    run = scripts.python("tracks.py", cwd=tmp_path, RUNSTONE_LEDGER="").stdout.strip()
+    done = scripts.runstone("status", run[:8], "--include-run-info", cwd=tmp_path, RUNSTONE_LEDGER="")
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (told["id"], told["status"], told["done"]) == (run, "completed", True)
+    assert (told["status_source"], told["run_folder"], told["run_info"]) == ("ledger", None, None)
+    assert told["params"] == {"lr": 0.1}
+    for command in ("status", "watch"):
+        block = scripts.runstone(command, f"{run[:8]}/load", cwd=tmp_path, RUNSTONE_LEDGER="")
+        assert block.returncode == 1
+        refused = json.loads(block.stdout)
+        assert (refused["status"], refused["run_folder"]) == ("missing", None)
+    assert "has no folder" in scripts.runstone("show", f"{run[:8]}/load", cwd=tmp_path, RUNSTONE_LEDGER="").stderr
+    code = (
+        f"import runstone; run = runstone.open({run[:8]!r})\n"
+        "print(run.status, run.run_folder, dict(run.params), run.tags, run.notes, dict(run.outputs))"
+    )
+    opened = scripts.python("-c", code, cwd=tmp_path, RUNSTONE_LEDGER="")
+    assert opened.stdout == "completed None {'lr': 0.1} [] [] {}\n", opened.stderr
 
 
 EVERY_COMMAND = [

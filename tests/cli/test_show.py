@@ -257,6 +257,44 @@ def test_without_colour_it_is_plain_text_that_fits_the_terminal(lab: Path, width
     assert max(map(cells, lines)) <= width
 
 
+LONG = """
+from runstone import Pipeline, block
+
+@block
+def load(n: int) -> list[int]:
+    return list(range(n))
+
+@block(mapspec="load[i] -> the_halves_of_all_the_numbers_that_were_loaded_before[i]")
+def halves_everything_that_was_loaded_before(load: int) -> int:
+    return load // 2
+
+long = Pipeline("long", [load, halves_everything_that_was_loaded_before])
+"""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("command", [["show"], ["runs", "show"]], ids="-".join)
+def test_names_are_in_one_piece_however_narrow_it_is(tmp_path: Path, width: int, command: list[str]) -> None:
+    (tmp_path / "long.py").write_text(LONG)
+    made = runstone("run", "long.py", "-p", "n=3", "--run-folder", "runs/r", at=tmp_path, RUNSTONE_LEDGER="")
+    assert made.returncode == 0, made.stderr
+    said, code = in_terminal(*command, "runs/r", at=tmp_path, width=width, RUNSTONE_LEDGER="")
+    screen = Screen(width).feed(said)
+    assert code == 0
+    words = screen.text.split()
+    assert "halves_everything_that_was_loaded_before" in words
+    # a path is broken only where one of its folders ends
+    assert any(word.endswith("runs/r") or word == "r" for word in words)
+    # what stands beside a name is beside those that fit, or below one that does not
+    rows = section(screen.text, "Blocks")
+    assert re.match(r"load  +completed ", rows[1])
+    below = rows[3] if rows[2].endswith("_before") else rows[2].partition("_before")[2]
+    assert re.match(r" *completed +3/3 ", below), rows
+    if command == ["show"]:
+        assert "the_halves_of_all_the_numbers_that_were_loaded_before" in words
+        assert "3 × int" in screen.text
+
+
 def test_on_a_pipe_no_line_is_broken_and_none_ends_in_spaces(lab: Path) -> None:
     page = runstone("show", "run", at=lab.parent).stdout
     assert "\x1b" not in page

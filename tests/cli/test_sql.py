@@ -135,6 +135,7 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     assert "only reads" in refused("DELETE FROM pipeline_run")
     assert "one statement at a time" in refused("SELECT 1; SELECT 2")
     assert "write the SQL" in refused()
+    assert "WHERE tenant_id = 'acme'" in refused("SELECT 1", "--workspace", "acme")
     assert "choose one" in refused("SELECT 1", "--json", "--csv")
     assert "no such file" in refused("--file", "nowhere.sql")
     assert "the first recorded run makes it" in refused("SELECT 1", at=tmp_path, code=1)

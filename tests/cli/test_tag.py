@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from runstone.ledger.opening import open_ledger
+from runstone.ledger.place import Place
+from runstone.workspace.sync import WorkspaceManager
+from tests import scripts
 from tests.cli.command import complaint, make_lab, runstone
 
 
@@ -56,6 +61,55 @@ def test_tags_are_found_in_the_ledger(project: Path) -> None:
     # the row alone can be spoken of as well
     assert runstone("tag", told, at=project, RUNSTONE_LEDGER="").stdout == "best\n"
     assert runstone("note", told, "its folder is gone", at=project, RUNSTONE_LEDGER="").returncode == 0
+
+
+def test_where_the_ledger_is_locked_the_folder_has_it_and_that_is_what_is_told(project: Path) -> None:
+    assert runstone("ledger", "sync", at=project, RUNSTONE_LEDGER="").returncode == 0
+    holder = open_ledger(Place("sqlite", str(project / ".runstone" / "ledger.db")))
+    with holder.writing():
+        tagged = runstone("tag", "lab", "best", at=project, RUNSTONE_LEDGER="")
+    holder.close()
+    assert tagged.returncode == 0
+    assert tagged.stdout.endswith("has the tags demo, best\n")
+    assert "in the folder of the run, and not in the ledger yet; runstone ledger sync brings it" in complaint(tagged)
+    assert runstone("tag", "lab", at=project).stdout == "demo\nbest\n"
+    assert runstone("runs", "list", "--query", "tag:best", at=project, RUNSTONE_LEDGER="").stdout == ""
+    assert runstone("ledger", "sync", at=project, RUNSTONE_LEDGER="").returncode == 0
+    assert "lab" in runstone("runs", "list", "--query", "tag:best", at=project, RUNSTONE_LEDGER="").stdout
+
+
+def test_what_was_noted_is_told_of_runs_of_pipelines_and_tracked_ones(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("RUNSTONE_LEDGER", "")
+    (project / "tracks.py").write_text(
+        "from runstone import track\nwith track('load', tags=['own']) as t:\n    pass\nprint(t.run_id)\n"
+    )
+    done = scripts.python("tracks.py", cwd=project, RUNSTONE_LEDGER="")
+    tracked = done.stdout.strip()
+    assert runstone("ledger", "sync", at=project).returncode == 0
+    for run in ("lab", tracked):
+        assert runstone("note", run, "first [bold]\x1b[31m\nand a second line", at=project).returncode == 0
+        assert runstone("note", run, "then", at=project).returncode == 0
+        assert runstone("tag", run, "best", at=project).returncode == 0
+    lab = json.loads(runstone("status", "lab", at=project).stdout)["id"]
+    for rebuilt in (False, True):
+        if rebuilt:
+            assert runstone("ledger", "rebuild", at=project).returncode == 0
+        for run in (lab, tracked):
+            shown = runstone("runs", "show", run, at=project).stdout
+            assert re.search(r"\nNotes\n  .*\n    first \[bold\]�?", shown), shown
+            assert "and a second line" in shown
+            assert "\x1b" not in shown
+            assert re.search(r"tags +best, (demo|own)", shown), shown
+            told = json.loads(runstone("runs", "show", run, "--json", at=project).stdout)
+            assert [note["text"].splitlines()[-1] for note in told["notes"]] == ["and a second line", "then"]
+            assert set(told["run"]["tags"]) - {"demo", "own"} == {"best"}
+            found = WorkspaceManager().get("default").get_run(run)
+            assert [note.text.splitlines()[-1] for note in found.notes] == ["and a second line", "then"]
+            assert found.notes[0].said_by
+            assert set(found.tags) - {"demo", "own"} == {"best"}
 
 
 def test_wrong_use_is_told_in_a_line(project: Path) -> None:

@@ -82,6 +82,24 @@ def test_workspaces_are_listed_and_deleted_with_their_runs(home: Path) -> None:
     assert scripts.runstone("workspace", "list", cwd=home).stdout == "default\nbeta  for beta\n"
 
 
+def test_a_name_that_is_taken_or_unknown_is_said_in_words_of_the_command_line(home: Path) -> None:
+    for name in ("acme", "default"):
+        again = scripts.runstone("workspace", "create", name, cwd=home)
+        said = f"runstone: there is a workspace {name!r} already; run in it with --workspace {name}"
+        assert (again.returncode, again.stderr) == (2, f"{said}; see runstone workspace create --help\n")
+    unknown = scripts.runstone("workspace", "delete", "acem", "--yes", cwd=home)
+    said = "runstone: there is no workspace 'acem', only default, acme, beta; see runstone workspace delete --help\n"
+    assert (unknown.returncode, unknown.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("command", [["tail"], ["runs", "list"], ["history"], ["export"]])
+def test_a_misspelt_name_is_not_taken_for_an_empty_workspace(home: Path, command: list[str]) -> None:
+    done = scripts.runstone(*command, "--workspace", "acem", cwd=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("runstone: no workspace 'acem'; there is default, acme, beta")
+    assert scripts.runstone(*command, "--workspace", "acme", cwd=home).returncode == 0
+
+
 def test_a_run_in_a_workspace_that_is_not_there_does_not_begin(home: Path) -> None:
     done = scripts.runstone("run", "job.py", "--workspace", "acne", cwd=home)
     assert (done.returncode, done.stdout) == (2, "")

@@ -83,6 +83,21 @@ def test_wrong_use_is_one_line_that_says_what_to_do(
     assert told.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["watch", "run", "--timeout", "x"], "'x' is no number;"),
+        (["tail", "-n", "x"], "'x' is no whole number;"),
+        (["runs", "list", "-n", "0"], "0 is out of range, which is 1<=x<=1000;"),
+        (["ledger", "rebuild", "nowhere"], "there is no folder nowhere, and no run of it in the ledger;"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_plain_words(lab: Path, arguments: list[str], said: str) -> None:
+    answer = runstone(*arguments, at=lab.parent, RUNSTONE_LEDGER="")
+    assert answer.returncode == 2
+    assert said in complaint(answer)
+
+
 @pytest.mark.parametrize("arguments", [["sho"], ["output", "run", "cel"], ["run", "lab.py", "-p", "m=1"]])
 def test_a_misspelt_word_gets_a_suggestion(lab: Path, arguments: list[str]) -> None:
     answer = runstone(*arguments, at=lab.parent)
@@ -113,6 +128,17 @@ def test_help_fits_the_terminal(
     shown = capsys.readouterr().out
     assert shown.startswith("Usage: runstone")
     assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("command", [[], ["runs"], ["ledger"], ["workspace"], ["cache"]])
+def test_no_line_about_a_command_is_cut(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert invoke([*command, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:\n")[2]
+    assert listed
+    assert "..." not in listed
 
 
 def test_a_complaint_cannot_command_the_terminal(tmp_path: Path) -> None:

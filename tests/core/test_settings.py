@@ -95,9 +95,9 @@ def test_values_that_make_no_sense_are_refused_and_the_place_is_told(name: str, 
         read(**{name: value})
 
 
-def test_settings_without_effect_are_refused_and_not_ignored() -> None:
-    with pytest.raises(SettingError, match="no effect"):
-        read(cache=True)
+@pytest.mark.parametrize("value", [True, False])
+def test_results_are_cached_or_not(value: bool) -> None:
+    assert read(cache=value).cache is value
 
 
 @pytest.mark.parametrize("executor", ["dask", "Threads", "", 4, object(), type(None)])

@@ -79,6 +79,16 @@ def test_the_commands_that_it_names_work_as_they_stand(place: Path) -> None:
         assert "research" in answer.stdout
 
 
+def test_what_show_says_can_be_done_next_can_be_typed_as_it_stands(place: Path) -> None:
+    said = study(place).stdout
+    (show,) = re.findall(r"^  runstone (show .+)$", said, re.MULTILINE)
+    steps = re.findall(r"^  runstone ([^#]+?) +#", run([*RUNSTONE, *show.split()], place).stdout, re.MULTILINE)
+    assert [step.split()[0] for step in steps] == ["output", "graph"]
+    for step in steps:
+        answer = run([*RUNSTONE, *step.split()], place)
+        assert answer.returncode == 0, answer.stderr
+
+
 def test_a_document_that_cannot_be_read_fails_alone(place: Path) -> None:
     (place / "texts" / "latin.txt").write_bytes("Größte Rechnung".encode("latin-1") * 5)
     answer = study(place)

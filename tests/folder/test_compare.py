@@ -12,6 +12,7 @@ import pytest
 
 from runstone import Pipeline, block
 from runstone.core.compare import Comparison, Entry
+from runstone.folder import inputs
 from runstone.folder.compare import compare_folders, facts
 from runstone.folder.value_facts import of_value
 from tests.samples import Trap, run_survey
@@ -50,6 +51,37 @@ def test_parameters_differ_by_value_and_large_ones_by_digest(tmp_path: Path) -> 
     assert differing(compared, "outputs")["size"].detail == ["+1 (+0.0111 %)"]
     assert compared.diverges is not None
     assert compared.diverges.because == ["parameter n", "parameter data"]
+
+
+def test_a_parameter_that_is_small_in_one_run_and_large_in_another_is_one(tmp_path: Path) -> None:
+    def size(data: str) -> int:
+        return 1
+
+    compared = compare(tmp_path, size, {"data": "short"}, {"data": "x" * 9000})
+    ((name, entry),) = differing(compared, "parameters").items()
+    assert name == "data"
+    assert entry.values[0] == "'short'"
+    assert (entry.values[1] or "").startswith("'xxx")
+    assert compared.sections["inputs"] == []
+
+
+def test_a_small_parameter_for_which_the_record_had_no_room_is_the_same_as_where_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def size(data: str, other: int) -> int:
+        return 1
+
+    pipeline = Pipeline("p", [block(size)])
+    for name, room in (("roomy", inputs.ROOM), ("full", 0)):
+        monkeypatch.setattr(inputs, "ROOM", room)
+        pipeline.run({"data": "x", "other": 5 if room else 6}, run_folder=tmp_path / name, show_progress=False)
+    assert (tmp_path / "full" / "inputs" / "inputs.pack").exists()
+    compared = compare_folders([str(tmp_path / "roomy"), str(tmp_path / "full")])
+    assert {entry.subject: (entry.same, entry.values) for entry in compared.sections["parameters"]} == {
+        "data": (True, ["'x'", "'x'"]),
+        "other": (False, ["5", "6"]),
+    }
+    assert compared.sections["inputs"] == []
 
 
 def test_code_differs_by_its_parts(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ NOT_ASKED_FOR: dict[type, set[str]] = {
     ev.BlockAdopted: set(),
     ev.ErrorRaised: {"traceback", "params"},
     ev.ArtifactSaved: {"name", "artifact_type", "content_type", "sha256", "block", "element", "metadata"},
-    ev.Chunk: {"outcomes", "failures"},
+    ev.Chunk: {"outcomes", "failures", "from_run"},
 }
 
 

@@ -49,9 +49,14 @@ def subject(run: str, store: Store | None) -> Subject:
 def say(about: Subject, said: Sequence[tuple[str, str]], store: Store | None) -> None:
     """Write it down, in the folder and in the ledger. said: pairs of a kind and a text.
 
-    Raises StorageError, LedgerError.
+    Where only the ledger does not take it, that is a warning: it follows the folder later.
+    Raises StorageError, LedgerError; then it is not written down, or not all of it.
     """
+    from runstone.cli.ledger_at_hand import warn
     from runstone.engine.stop import who
     from runstone.ledger.annotations import annotate
 
-    annotate(said, by=who(), run_id=about.run_id, folder=about.folder, store=store)
+    done = annotate(said, by=who(), run_id=about.run_id, folder=about.folder, store=store)
+    if done.missed is not None:
+        waits = "this is in the folder of the run, and not in the ledger yet; runstone ledger sync brings it"
+        warn(f"{waits}: {done.missed}")

@@ -24,10 +24,15 @@ def command(run: str, file: str, as_it_is: bool, as_json: bool) -> None:
     from runstone.cli.printing import print_json
     from runstone.cli.reading import reading
     from runstone.core.figures import size
+    from runstone.errors import StorageError
     from runstone.folder.archive import archive
 
     with reading(run) as folder:
-        made = archive(folder, file, as_it_is=as_it_is)
+        try:
+            made = archive(folder, file, as_it_is=as_it_is)
+        except StorageError as error:
+            # about FILE: nothing is wrong with the run
+            raise click.ClickException(str(error)) from error
     for path in made.left_out:
         warn(f"{path} is not in the archive: no archive takes a file of that name")
     if as_json:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from runstone.cli.error_lines import print_errors
+from runstone.cli.naming import typed
 from runstone.cli.paper import said
 from runstone.cli.sections import (
     artifacts_table,
@@ -78,7 +79,7 @@ def _outputs(block: BlockDetail) -> Table:
 
 
 def _next_steps(seen: Overview, block: BlockDetail, run: str) -> list[tuple[str, str]]:
-    name = shlex.quote(run)
+    name = typed(run)
     steps: list[tuple[str, str]] = []
     if seen.status["status"] in ("pending", "running") and not block.done:
         steps.append((f"runstone watch {name}", "follow it to its end"))
@@ -89,5 +90,5 @@ def _next_steps(seen: Overview, block: BlockDetail, run: str) -> list[tuple[str,
     by_others = seen.foreign or seen.imported
     if seen.errors and not by_others and can_be_called_again(seen.errors[0], block.loader):
         steps.append((command_to_call_again(run, seen.errors[0]), "call again what failed first"))
-    steps.append((f"runstone show {shlex.quote(run[: -len(block.name) - 1])}", "the whole run"))
+    steps.append((f"runstone show {typed(run[: -len(block.name) - 1])}", "the whole run"))
     return steps

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 import click
 
 from runstone.cli.arguments import Seconds, run_argument
+from runstone.cli.naming import typed
 
 
 @click.command()
 @run_argument
 @click.option("-m", "--message", default="", help="Why; it is kept with the run.")
 @click.option(
-    "--wait", type=Seconds(min=0), default=10.0, show_default=True, metavar="S", help="For the end; 0 only asks."
+    "--wait",
+    type=Seconds(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for the end; 0 only asks.",
 )
 @click.option("--unproven", is_flag=True, help="Your word that its process, on another host, is dead: end it here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status object.")
@@ -38,7 +43,7 @@ def command(run: str, message: str, wait: float, unproven: bool, as_json: bool) 
     name = found["id"][:8] if found.get("id") else run
     if not found["done"]:
         asked = "" if wait else "was asked to stop; it "
-        click.echo(f"run {name} {asked}is {found['status']}; follow it: runstone watch {shlex.quote(run)}", err=True)
+        click.echo(f"run {name} {asked}is {found['status']}; follow it: runstone watch {typed(run)}", err=True)
         sys.exit(2 if wait else 0)
     how = "" if found["status"] == RunStatus.CANCELLED else ", before it could be cancelled"
     click.echo(f"run {name} ended {found['status']}{how}", err=True)

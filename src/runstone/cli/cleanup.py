@@ -41,6 +41,7 @@ def command(
     """
     from runstone import config
     from runstone.cli.deleting import carry_out, tell
+    from runstone.cli.finding import no_ledger, say_what_is_cut
     from runstone.cli.ledger_at_hand import ledger_at_hand
     from runstone.core.query import parse
     from runstone.ledger.cleanup import Retention, cleanup, configured
@@ -55,9 +56,11 @@ def command(
             )
     asked = None if query is None else parse(query)
     workspace = config.workspace()
-    with ledger_at_hand(required=True) as store:
+    with ledger_at_hand(required=True, only_read=dry_run) as store:
         if asked is not None and store is None:
-            raise click.UsageError("--query asks the ledger, which is switched off by RUNSTONE_LEDGER")
+            raise no_ledger()
+        if asked is not None and store is not None:
+            say_what_is_cut(store, asked, workspace)
         done = carry_out(
             lambda: cleanup(store, retention, workspace=workspace, query=asked, dry_run=True),
             lambda: cleanup(store, retention, workspace=workspace, query=asked),

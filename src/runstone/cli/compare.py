@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from runstone.core.compare import Comparison, Entry
+    from runstone.ledger.locating import FolderGone
 
 _MOST_VALUE = 120
 _CHANGES = {"+": "green", "-": "red"}
@@ -27,30 +29,57 @@ def command(runs: tuple[str, ...], everything: bool, trust: bool, as_json: bool)
     """Tell in what runs differ: parameters, code, environment, inputs, outputs, how long blocks took, counts.
 
     A is what the others are compared with. What differs is shown, and the first block that made something else.
-    Durations count as different from a fifth on. Pickled values are compared by what can be seen of them.
+    Durations count as different from a fifth on. Pickled values are compared by what can be seen of them. If one of the
+    runs has no folder, as those that were tracked, all are compared by what the ledger has of them.
     """
     import msgspec
 
     from runstone.cli.paper import paper
     from runstone.cli.printing import print_json
+    from runstone.ledger.locating import FolderGone
+
+    if len(runs) < 2:
+        raise click.UsageError("name two runs at least, to compare the others with the first")
+    try:
+        compared = _by_folders(runs, trust=trust)
+    except FolderGone as gone:
+        compared = _by_ledger(runs, gone)
+    if as_json:
+        print_json({"differences": compared.differences, "unsure": compared.unsure, **msgspec.to_builtins(compared)})
+        return
+    with paper() as console:
+        _print(compared, console, everything=everything, trust=trust)
+
+
+def _by_folders(runs: Sequence[str], *, trust: bool) -> Comparison:
     from runstone.cli.reading import reading
     from runstone.core.compare import compare
     from runstone.folder.compare import facts
 
-    if len(runs) < 2:
-        raise click.UsageError("name two runs at least, to compare the others with the first")
     found = []
     for run in runs:
         with reading(run) as folder:
             if trust:
                 _make_importable(folder)
             found.append(facts(folder, trust=trust))
-    compared = compare(found)
-    if as_json:
-        print_json({"differences": compared.differences, "unsure": compared.unsure, **msgspec.to_builtins(compared)})
-        return
-    with paper() as console:
-        _print(compared, console, everything=everything, trust=trust)
+    return compare(found)
+
+
+def _by_ledger(runs: Sequence[str], gone: FolderGone) -> Comparison:
+    """Compare runs by what the ledger has of them. gone: which of them has no folder."""
+    from runstone.cli.runs_show import of_ledger
+    from runstone.ledger.compare import compare_details
+
+    found = []
+    for run in runs:
+        known = of_ledger(run)
+        if known is None:
+            raise click.ClickException(
+                f"run {gone.run_id[:8]} has no folder, and the ledger does not know {run}, so the two have nothing in "
+                "common to be compared by; if there is such a run: runstone ledger sync"
+            )
+        found.append(known)
+    return compare_details(found)
 
 
 def _make_importable(folder: str) -> None:
@@ -91,31 +120,53 @@ def _print(compared: Comparison, console: Console, *, everything: bool, trust: b
 
 
 def _print_runs(compared: Comparison, console: Console) -> None:
+    from rich.padding import Padding
+
     from runstone.cli.paper import said, word
-    from runstone.cli.sections import grid, when
+    from runstone.cli.sections import fits, grid, when
     from runstone.core.compare import letter
     from runstone.folder.resolve import shown
 
     table = grid("whole", "whole", "left", "whole", "left", "left")
+    rows = []
     for number, run in enumerate(compared.runs):
-        table.add_row(
-            said(letter(number), "bold"),
-            said(run.run_id[:8]),
-            said(run.pipeline),
-            word(run.status),
-            said(when(run.created_at), "dim"),
-            said(shown(run.folder), "dim"),
+        folder = "" if run.folder is None else shown(run.folder)
+        rows.append(
+            (
+                [said(letter(number), "bold"), said(run.run_id[:8]), said(run.pipeline), word(run.status)],
+                [said(when(run.created_at), "dim"), said(folder, "dim")],
+            )
         )
-    console.print(table)
+        table.add_row(*rows[-1][0], *rows[-1][1])
+    if fits(table, console):
+        console.print(table)
+        return
+    below = max(len(head[0].plain) for head, _ in rows) + 2
+    longest = max(len(run.status) for run in compared.runs)
+    for (name, run_id, pipeline, status), rest in rows:
+        status.pad_right(longest - len(status.plain))
+        head = grid("whole", "whole", "whole", "left")
+        head.add_row(name, run_id, status, pipeline)
+        console.print(head)
+        for line in rest:
+            if line.plain:
+                console.print(Padding(line, (0, 0, 0, below), expand=False))
 
 
 def _print_divergence(compared: Comparison, console: Console) -> None:
     from runstone.cli.paper import said
+    from runstone.core.compare import LEDGER
 
     console.print()
     found = compared.diverges
+    if compared.source == LEDGER:
+        without = [run.run_id[:8] for run in compared.runs if run.folder is None]
+        have = "has" if len(without) == 1 else "have"
+        why = f"{', '.join(without)} {have} no folder"
+        console.print(said(f"by what the ledger has, without outputs: {why}", "dim"))
     if found is None:
-        console.print(said("all blocks made the same"))
+        if compared.source != LEDGER:
+            console.print(said("all blocks made the same"))
         return
     outputs = f" ({', '.join(found.outputs)})" if found.outputs else ""
     line = said("first to diverge: ", "dim")

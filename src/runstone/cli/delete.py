@@ -26,7 +26,7 @@ def command(runs: tuple[str, ...], dry_run: bool, yes: bool, unproven: bool, as_
     from runstone.ledger.cleanup import named
     from runstone.ledger.deletion import delete_runs, plan, refuse_spared
 
-    with ledger_at_hand(required=True) as store:
+    with ledger_at_hand(required=True, only_read=dry_run) as store:
         targets = {}
         for run in runs:
             target = named(store, run, workspace=config.workspace())

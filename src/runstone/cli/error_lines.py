@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
+from runstone.cli.naming import typed
 from runstone.cli.paper import STYLES, said, said_lines
 from runstone.cli.sections import print_section
 from runstone.core.previews import in_words
@@ -33,7 +33,7 @@ def print_errors(seen: Overview, run: str, console: Console) -> None:
     more = sum(group.count for group in seen.error_groups[_GROUPS:])
     if more:
         lines.append(
-            said(f"and {more:,} with other messages; runstone show {shlex.quote(run)} --json tells more of them", "dim")
+            said(f"and {more:,} with other messages; runstone show {typed(run)} --json tells more of them", "dim")
         )
     counted = count - sum(group.count for group in seen.error_groups)
     if counted > 0:

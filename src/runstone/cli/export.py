@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from runstone.cli.destination import destination
+from runstone.cli.finding import say_what_is_cut, scope
 from runstone.ledger import place
 
 if TYPE_CHECKING:
@@ -29,29 +30,34 @@ def command(form: str | None, query: str | None, all_workspaces: bool, file: str
 
     In CSV and Parquet each parameter is a column of its own, `param.<name>`. Nothing is cut.
     """
-    from runstone import config
     from runstone.core.query import Query, parse
     from runstone.ledger import export
     from runstone.ledger.opening import open_for_reading
 
-    form = form or _ending(file) or "json"
+    form = form or _format_of(file)
     if form == "parquet" and file is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: name a file with -o, or send it to a program")
     asked = Query() if query is None else parse(query)
-    workspace = None if all_workspaces else config.workspace()
+    workspace = scope(all_workspaces)
     meant = place.find()
     if meant is None:
-        raise click.UsageError(f"the ledger is switched off, by {place.VARIABLE} or runstone.toml")
+        raise click.ClickException(f"the ledger is switched off, by {place.VARIABLE} or runstone.toml")
     store = open_for_reading(meant)
     if store is None:
         raise click.ClickException(f"there is no ledger yet at {meant.shown}: the first recorded run makes it")
     with contextlib.closing(store), destination(file) as to:
+        say_what_is_cut(store, asked, workspace)
         _write(form, export.runs(store, asked, workspace), to)
 
 
-def _ending(file: str | None) -> str | None:
-    ending = os.path.splitext(file or "")[1].lower().removeprefix(".")
-    return ending if ending in FORMATS else None
+def _format_of(file: str | None) -> str:
+    """The format that the name of a file asks for; json where it has no ending. Raises click.UsageError."""
+    ending = os.path.splitext(file or "")[1].lower()
+    if ending and ending[1:] not in FORMATS:
+        known = ", ".join(f".{form}" for form in FORMATS)
+        hint = "runstone ledger export writes it" if ending == ".duckdb" else "or give --format"
+        raise click.UsageError(f"-o {file}: no format is known for {ending}, only for {known}; {hint}")
+    return ending[1:] or "json"
 
 
 def _write(form: str, runs: Iterable[list[Exported]], to: BinaryIO) -> None:

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from runstone.core.query import Query
+    from runstone.ledger.place import Place
     from runstone.ledger.port import Store
 
 
@@ -29,10 +30,18 @@ json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print 
 
 
 def scope(all_workspaces: bool) -> str | None:
-    """The workspace that is asked about, None for all of them."""
+    """The workspace that is asked about, None for all of them. Raises WorkspaceNotFound, SettingError."""
     from runstone import config
 
-    return None if all_workspaces else config.workspace()
+    if all_workspaces:
+        return None
+    name = config.workspace()
+    if name != config.DEFAULT_WORKSPACE:
+        from runstone.ledger.workspaces import require
+
+        # a misspelt name would find nothing, and say so
+        require(name)
+    return name
 
 
 def open_ledger_to_read() -> Store | None:
@@ -41,7 +50,22 @@ def open_ledger_to_read() -> Store | None:
     from runstone.ledger.place import find
 
     place = find()
-    return None if place is None else open_for_reading(place)
+    store = None if place is None else open_for_reading(place)
+    if place is not None and store is not None:
+        _say_what_is_on_its_way(place)
+    return store
+
+
+def _say_what_is_on_its_way(place: Place) -> None:
+    from runstone.ledger import behind
+
+    try:
+        runs = len(behind.runs(place.shown))
+    except OSError:
+        return
+    if runs:
+        more = "one more run is" if runs == 1 else f"{runs:,} more runs are"
+        click.echo(f"runstone: {more} on the way into the ledger; to have all now: runstone ledger sync", err=True)
 
 
 def no_ledger() -> click.ClickException:
@@ -69,6 +93,20 @@ def ledger_to_read() -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def say_what_is_cut(store: Store, query: Query, workspace: str | None) -> None:
+    """Say on standard error where a query searches the beginning of long texts alone. Raises LedgerError."""
+    from runstone.core.previews import LONGEST_TEXT
+    from runstone.drawing.lettering import showable
+    from runstone.ledger.find_cut import cut_short
+
+    for name in cut_short(store, query, workspace):
+        click.echo(
+            f"runstone: the ledger has only the first {LONGEST_TEXT} characters of long texts in parameter "
+            f"{showable(name)!r}: what comes later in them is not found",
+            err=True,
+        )
 
 
 def as_line(run: Any) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runstone.cli.finding import all_workspaces_option, ledger_to_read, query_option, scope
+from runstone.cli.finding import all_workspaces_option, ledger_to_read, query_option, say_what_is_cut, scope
 
 if TYPE_CHECKING:
     from runstone.core.query import Query
@@ -35,6 +35,7 @@ def command(by: str, query: Query, count: int, all_workspaces: bool, as_json: bo
 
     with ledger_to_read() as store:
         found = history(store, query, By(by), workspace=scope(all_workspaces), zone=LocalZone())
+        say_what_is_cut(store, query, scope(all_workspaces))
     if as_json:
         import msgspec
 

@@ -14,7 +14,7 @@ def command(file: str, as_json: bool) -> None:
     """Take the run in FILE, written by `runstone archive`, into the workspace.
 
     Everything is checked before anything has its place. The run keeps its id, unless another run has that; importing it
-    once more does nothing. Its pickled values stay closed unless --trust opens them.
+    once more does nothing. Its pickled values stay closed, until a command such as `output` opens them with --trust.
     """
     import msgspec
 

@@ -31,7 +31,7 @@ def command() -> None:
     """
 
 
-@command.command("info")
+@command.command("info", short_help="Tell where it is, and what is in it.")
 @json_option
 def info(as_json: bool) -> None:
     """Tell where the ledger is, how large it is, and what is in it."""
@@ -51,7 +51,7 @@ def info(as_json: bool) -> None:
         print_facts(found, _MAKES_IT, console)
 
 
-@command.command("sync")
+@command.command("sync", short_help="Bring all run folders into it.")
 @json_option
 def sync(as_json: bool) -> None:
     """Bring all run folders of the project into the ledger, and those elsewhere that it knows.
@@ -68,7 +68,7 @@ def sync(as_json: bool) -> None:
     _show_report(report, as_json)
 
 
-@command.command("rebuild")
+@command.command("rebuild", short_help="Make it again of run folders.")
 @click.argument("folder", required=False, metavar="[FOLDER]", type=click.Path(file_okay=False))
 @click.option("--yes", is_flag=True, help="Forget runs whose folders cannot be read any more.")
 @json_option
@@ -85,6 +85,8 @@ def rebuild(folder: str | None, yes: bool, as_json: bool) -> None:
     with _closing(open_ledger(_place())) as store:
         assert store is not None
         lost = unreadable_runs(store, below)
+        if below is not None and not lost.count and not os.path.isdir(below):
+            raise click.UsageError(f"there is no folder {folder}, and no run of it in the ledger")
         lose = yes
         if lost.count and not yes:
             _name(lost)
@@ -104,7 +106,7 @@ def rebuild(folder: str | None, yes: bool, as_json: bool) -> None:
         click.echo(f"forgotten, for their folders cannot be read any more: {lost.count:,}", err=True)
 
 
-@command.command("check")
+@command.command("check", short_help="Compare it with the run folders.")
 @click.option("--repair", is_flag=True, help="Make rows that differ again, and bring in what is missing.")
 @json_option
 def check(repair: bool, as_json: bool) -> None:
@@ -135,20 +137,22 @@ def check(repair: bool, as_json: bool) -> None:
     sys.exit(0 if found.equal else 1)
 
 
-@command.command("migrate")
+@command.command("migrate", short_help="Bring its schema up to this version.")
 @json_option
 def migrate(as_json: bool) -> None:
     """Bring the schema of the ledger up to this version; a copy of a file is kept beside it.
 
     It happens by itself when an older ledger is opened.
     """
+    from runstone.ledger import migrations
     from runstone.ledger.facts import schema
     from runstone.ledger.opening import open_ledger
 
     place = _place()
-    before = schema(place)
-    with _closing(open_ledger(place)):
-        after = schema(place)
+    before = after = schema(place)
+    if before != len(migrations.known(place.dialect)):
+        with _closing(open_ledger(place)):
+            after = schema(place)
     if as_json:
         print_json({"where": place.shown, "before": before, "after": after})
     elif before == after:
@@ -159,7 +163,7 @@ def migrate(as_json: bool) -> None:
         click.echo(f"made a new ledger {place.shown} with schema {after}")
 
 
-@command.command("vacuum")
+@command.command("vacuum", short_help="Give room back to the disk.")
 @json_option
 def vacuum(as_json: bool) -> None:
     """Give the room of what was deleted back to the disk; the ledger cannot be written meanwhile."""
@@ -174,7 +178,7 @@ def vacuum(as_json: bool) -> None:
         click.echo(f"{before:,} bytes before, {after:,} bytes after: {max(0, before - after):,} bytes are free again")
 
 
-@command.command("backup")
+@command.command("backup", short_help="Copy it into a file.")
 @click.argument("file", type=click.Path(dir_okay=False))
 @json_option
 def backup(file: str, as_json: bool) -> None:
@@ -194,7 +198,7 @@ def backup(file: str, as_json: bool) -> None:
     click.echo(f"keep it well: {ALONE} are in the ledger alone, and no rebuild brings them back")
 
 
-@command.command("restore")
+@command.command("restore", short_help="Put a backup in its place.")
 @click.argument("file", type=click.Path(dir_okay=False))
 @json_option
 def restore(file: str, as_json: bool) -> None:
@@ -217,7 +221,7 @@ def _place() -> Place:
 
     found = place.find()
     if found is None:
-        raise click.UsageError(
+        raise click.ClickException(
             f"the ledger is switched off, by {place.VARIABLE} or runstone.toml; name one in {place.VARIABLE}"
         )
     return found

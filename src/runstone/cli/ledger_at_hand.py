@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def ledger_at_hand(*, required: bool = False) -> Iterator[Store | None]:
+def ledger_at_hand(*, required: bool = False, only_read: bool = False) -> Iterator[Store | None]:
     """The ledger of the project, open for writing; None if it is switched off.
 
-    required: raise LedgerError if it cannot be opened; otherwise that is a warning, and None.
+    required: raise LedgerError if it cannot be opened; otherwise that is a warning, and None. only_read: also where it
+    cannot be written; None if there is none yet.
     """
     from runstone.errors import LedgerError
-    from runstone.ledger.opening import open_ledger
+    from runstone.ledger.opening import open_for_reading, open_ledger
     from runstone.ledger.place import find
 
     place = find()
     store = None
     if place is not None:
         try:
-            store = open_ledger(place)
+            store = open_for_reading(place) if only_read else open_ledger(place)
         except LedgerError as error:
             if required:
                 raise

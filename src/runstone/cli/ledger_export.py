@@ -9,7 +9,7 @@ import click
 from runstone.ledger import place
 
 
-@click.command("export")
+@click.command("export", short_help="Write all runs into a file of DuckDB.")
 @click.argument("file", metavar="FILE.duckdb", type=click.Path(dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def command(file: str, force: bool) -> None:
@@ -22,7 +22,7 @@ def command(file: str, force: bool) -> None:
 
     meant = place.find()
     if meant is None:
-        raise click.UsageError(f"the ledger is switched off, by {place.VARIABLE} or runstone.toml")
+        raise click.ClickException(f"the ledger is switched off, by {place.VARIABLE} or runstone.toml")
     if not os.path.isdir(os.path.dirname(os.path.abspath(file))):
         raise click.UsageError(f"{file}: there is no folder {os.path.dirname(file)}")
     with reader(meant) as ledger:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FIELDS = 8
 _GONE = "not on disk"
-_MENDED = frozenset({"not in the ledger", "differs", "unknown place"})
+_MENDED = frozenset({"not in the ledger", "differs", "unknown place", "was deleted"})
 
 
 def print_facts(found: Facts, makes_it: str, console: Console) -> None:
@@ -27,6 +27,8 @@ def print_facts(found: Facts, makes_it: str, console: Console) -> None:
     if not found.exists:
         console.print(said(f"there is no ledger {found.where} yet"))
         console.print(said(makes_it, "dim"))
+        if found.waiting:
+            console.print(said(_waiting(found.waiting), STYLES[Tone.WARNED]))
         return
     lines = grid("whole", "left")
     free = "" if found.free_bytes is None else f", of which {size(found.free_bytes)} are free: runstone ledger vacuum"
@@ -40,6 +42,8 @@ def print_facts(found: Facts, makes_it: str, console: Console) -> None:
         ("newest run", when(found.newest) if found.newest else "-"),
     ):
         lines.add_row(said(name, "dim"), said(value))
+    if found.waiting:
+        lines.add_row(said("waiting", "dim"), said(_waiting(found.waiting), STYLES[Tone.WARNED]))
     console.print(lines)
     if found.statuses:
         table = grid("whole", "right")
@@ -55,6 +59,10 @@ def print_facts(found: Facts, makes_it: str, console: Console) -> None:
     for name, count in found.tables.items():
         table.add_row(said(name), said(f"{count:,}", "" if count else "dim"))
     print_section(console, "Tables", table)
+
+
+def _waiting(count: int) -> str:
+    return f"{count:,} {_plural(count, 'run')} {_plural(count, 'waits', 'wait')} to be brought in: runstone ledger sync"
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -105,8 +113,9 @@ def _print_named(title: str, named: Named, console: Console) -> None:
 
 def print_findings(found: Findings, mended: Mended | None, console: Console) -> None:
     """What a check has found. mended: what was done before it."""
-    if mended is not None and (mended.remade or mended.taken):
-        console.print(said(f"made again: {mended.remade:,}; brought in: {mended.taken:,}"))
+    if mended is not None and (mended.remade or mended.taken or mended.forgotten):
+        forgotten = f"; forgotten: {mended.forgotten:,}" if mended.forgotten else ""
+        console.print(said(f"made again: {mended.remade:,}; brought in: {mended.taken:,}{forgotten}"))
     if found.equal:
         console.print(said(f"{found.runs:,} {_plural(found.runs, 'run')}: ledger and folders agree in every field"))
     else:

@@ -38,6 +38,7 @@ COMMANDS = {
     "tag": ("runstone.cli.tag", "Tag a run, or take a tag away."),
     "note": ("runstone.cli.note", "Write a note about a run."),
     "compare": ("runstone.cli.compare", "Tell in what runs differ."),
+    "cache": ("runstone.cli.cache", "List, remove and explain results in the cache."),
     "workspace": ("runstone.cli.workspace", "Make, list and delete workspaces."),
     "sql": ("runstone.cli.sql", "Ask the database of all runs with SQL."),
     "export": ("runstone.cli.export", "Write runs as JSON, CSV or Parquet."),
@@ -45,7 +46,17 @@ COMMANDS = {
 }
 
 
-_ABOUT_NO_RUN = ("completion", "graph", "ledger", "sql", "workspace")
+_CLEARER = {
+    "is not a valid integer range": "is no whole number",
+    "is not a valid float range": "is no number",
+    "is not in the range": "is out of range, which is",
+}
+"""What click says, in plain words."""
+
+_CALLED_OFTEN = ("status", "list-runs", "watch", "completion")
+"""What programs call, and read: they are told nothing that is not about what they asked."""
+
+_ABOUT_NO_RUN = ("cache", "completion", "ledger", "sql", "workspace")
 
 
 class Commands(click.Group):
@@ -77,12 +88,24 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="runstone", message="%(prog)s %(version)s")
-def runstone() -> None:
+@click.pass_context
+def runstone(ctx: click.Context) -> None:
     """Run Python pipelines, and keep a record of every run that can be trusted.
 
     RUN is a run folder, or the name of one in ./runs, or the id of a run there or in the ledger, or the first letters
     of its id. RUN/BLOCK is one block of it.
     """
+    if ctx.invoked_subcommand not in _CALLED_OFTEN:
+        # at the end, when it is known what of it is an error for this command
+        ctx.call_on_close(_tell_of_project_file)
+
+
+def _tell_of_project_file() -> None:
+    from runstone import config
+    from runstone.cli.ledger_at_hand import warn
+
+    for problem in config.untold():
+        warn(problem)
 
 
 def main() -> None:
@@ -113,11 +136,12 @@ def invoke(args: list[str], *, own_process: bool = False) -> int:
 
 
 def _own(error: Exception) -> int:
-    from runstone.errors import FolderError, LedgerError, RunError, RunstoneError, StatementError
+    from runstone.errors import CacheError, FolderError, LedgerError, RunError, RunstoneError, StatementError
 
     if not isinstance(error, RunstoneError):
         raise error
-    wrong_use = isinstance(error, StatementError) or not isinstance(error, (FolderError, LedgerError, RunError))
+    out_of_order = isinstance(error, (CacheError, FolderError, LedgerError, RunError))
+    wrong_use = isinstance(error, StatementError) or not out_of_order
     return complain(str(error), 2 if wrong_use else 1)
 
 
@@ -136,6 +160,8 @@ def _refusal(error: OSError) -> str:
 
 def _one_line(error: click.ClickException) -> str:
     message = error.format_message()
+    for of_click, ours in _CLEARER.items():
+        message = message.replace(of_click, ours)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         between = " See" if message.endswith("?") else "; see"
         message = f"{message.rstrip('.')}{between} {error.ctx.command_path} --help"

@@ -6,12 +6,16 @@ import shlex
 from typing import TYPE_CHECKING
 
 from runstone.cli.error_lines import print_errors
-from runstone.cli.paper import STYLES, said, said_lines, word
+from runstone.cli.naming import typed
+from runstone.cli.paper import STYLES, said, word
 from runstone.cli.sections import (
     artifacts_table,
     elements_text,
     failed_text,
+    fits,
     grid,
+    named_rows,
+    notes_lines,
     output_cells,
     print_head,
     print_section,
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WARNINGS = 5
-_NOTES = 10
-_MOST_NOTE = 2000
 _MOST_PREVIEW = 300
 # Where it is narrower the outputs have a table of their own.
 _WIDE = 100
@@ -42,17 +44,19 @@ _WIDE = 100
 def print_overview(seen: Overview, run: str, console: Console) -> None:
     """Print a run for a person. run: how the user named it."""
     print_head(console, _title(seen), _status(seen), _facts(seen), seen.status["status"])
-    wide = console.width >= _WIDE
-    print_section(console, "Blocks", _blocks(seen, with_outputs=wide))
-    if not wide:
-        print_section(console, "Outputs", _outputs(seen))
+    together = _together(seen)
+    if console.width >= _WIDE and fits(together, console):
+        print_section(console, "Blocks", together)
+    else:
+        print_section(console, "Blocks", *_blocks(seen, console))
+        print_section(console, "Outputs", *_outputs(seen, console))
     if seen.params:
         print_section(console, "Parameters", _params(seen))
     print_errors(seen, run, console)
     if seen.status["warnings"]:
         print_section(console, "Warnings", *_warnings(seen))
     if seen.notes:
-        print_section(console, "Notes", _notes(seen))
+        print_section(console, "Notes", *notes_lines(seen.notes))
     if seen.artifacts:
         print_section(console, "Artifacts", artifacts_table(seen))
     if steps := _next_steps(seen, run):
@@ -91,8 +95,8 @@ def _facts(seen: Overview) -> list[tuple[str, str]]:
     ]
 
 
-def _blocks(seen: Overview, *, with_outputs: bool) -> Table:
-    """One row for each block; with its outputs beside it, or without them."""
+def _columns(seen: Overview) -> list[tuple[str, str, list[Text]]]:
+    """What is told of every block, as far as there is anything: title, side, and a cell for each."""
     columns: list[tuple[str, str, list[Text]]] = [
         ("block", "left", [said(block.name) for block in seen.blocks]),
         ("status", "whole", [word(block.acting_status) for block in seen.blocks]),
@@ -100,27 +104,32 @@ def _blocks(seen: Overview, *, with_outputs: bool) -> Table:
         ("failed", "right", [said(failed_text(block), STYLES[Tone.BAD]) for block in seen.blocks]),
         ("time", "right", [said(time_text(block)) for block in seen.blocks]),
     ]
-    kept = [column for column in columns if any(cell.plain for cell in column[2])]
-    titles = [title for title, _, _ in kept] + (["output", "type", "size"] if with_outputs else [])
-    table = grid(*(justify for _, justify, _ in kept), *(["left", "left", "right"] if with_outputs else []))
-    table.add_row(*(said(title, "dim") for title in titles))
+    return [column for column in columns if any(cell.plain for cell in column[2])]
+
+
+def _together(seen: Overview) -> Table:
+    """One row for each output; blocks and their outputs beside each other."""
+    columns = _columns(seen)
+    table = grid(*(justify for _, justify, _ in columns), "left", "left", "right")
+    table.add_row(*(said(title, "dim") for title in (*(title for title, _, _ in columns), "output", "type", "size")))
     for number, block in enumerate(seen.blocks):
-        own = [cells[number] for _, _, cells in kept]
-        if not with_outputs:
-            table.add_row(*own)
-            continue
+        own = [cells[number] for _, _, cells in columns]
         for output in block.outputs:
             table.add_row(*own, *output_cells(output, block))
-            own = [said("")] * len(kept)
+            own = [said("")] * len(columns)
     return table
 
 
-def _outputs(seen: Overview) -> Table:
-    table = grid("left", "left", "right")
-    for block in seen.blocks:
-        for output in block.outputs:
-            table.add_row(*output_cells(output, block))
-    return table
+def _blocks(seen: Overview, console: Console) -> list[Text]:
+    columns = _columns(seen)
+    titles = [said(title, "dim") for title, _, _ in columns]
+    rows = [[cells[number] for _, _, cells in columns] for number in range(len(seen.blocks))]
+    return named_rows([titles, *rows], [justify for _, justify, _ in columns], console)
+
+
+def _outputs(seen: Overview, console: Console) -> list[Text]:
+    rows = [output_cells(output, block) for block in seen.blocks for output in block.outputs]
+    return named_rows(rows, ["left", "left", "right"], console) if rows else []
 
 
 def _params(seen: Overview) -> Table:
@@ -144,22 +153,8 @@ def _warnings(seen: Overview) -> list[RenderableType]:
     return [*found, said(f"and {more:,} more", "dim")] if more > 0 else found
 
 
-def _notes(seen: Overview) -> Table:
-    """The newest, oldest first."""
-    table = grid("left", "left")
-    for note in seen.notes[-_NOTES:]:
-        said_by = said(when(note.said_at), "dim")
-        if note.said_by:
-            said_by.append(f", {showable(note.said_by)}")
-        table.add_row(said_by, said_lines(shortened_to_cells(note.text, _MOST_NOTE)))
-    more = len(seen.notes) - _NOTES
-    if more > 0:
-        table.add_row(said(f"and {more:,} before", "dim"))
-    return table
-
-
 def _next_steps(seen: Overview, run: str) -> list[tuple[str, str]]:
-    name = shlex.quote(run)
+    name = typed(run)
     steps: list[tuple[str, str]] = []
     if seen.status["status"] in ("scheduled", "pending", "running", "cancelling"):
         steps.append((f"runstone watch {name}", "follow it to its end"))

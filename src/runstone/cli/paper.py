@@ -26,7 +26,8 @@ STYLES = {
     Tone.IDLE: "dim",
 }
 
-_UNBROKEN = 10_000
+UNBROKEN = 10_000
+"""So many columns there are where no line is broken."""
 
 
 @contextmanager
@@ -84,11 +85,11 @@ def width() -> int:
     """How many columns there are to write on."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
-        return min(int(given), _UNBROKEN)
+        return min(int(given), UNBROKEN)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except (OSError, ValueError):
-        return _UNBROKEN
+        return UNBROKEN
 
 
 def said(text: str, style: str = "") -> Text:

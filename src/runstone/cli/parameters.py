@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import msgspec
 
+from runstone.secrets.marks import by_name, patterns
+from runstone.secrets.references import is_reference
+from runstone.secrets.secret import Secret
+
 if TYPE_CHECKING:
     from runstone.pipeline import Pipeline
 
@@ -21,14 +25,31 @@ _SWITCHES = {"yes": True, "no": False, "on": True, "off": False}
 def read_parameters(pipeline: Pipeline, pairs: Sequence[str], file: str | None) -> dict[str, Any]:
     """What the user gave; `-p` wins over the file. Raises click.UsageError."""
     given: dict[str, Any] = {}
+    marks = patterns()
     for name, value in (_from_file(file) if file else {}).items():
-        given[name] = _fitted(pipeline, name, value)
+        is_secret = isinstance(value, str) and _is_secret(pipeline, name, marks)
+        given[name] = _secret(name, value) if is_secret else _fitted(pipeline, name, value)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"-p {pair}: write key=value")
-        given[name] = _convert(pipeline, name, text)
+            # what was meant as the value of a secret may stand there
+            raise click.UsageError(f"-p {'...' if marks else pair}: write key=value")
+        is_secret = _is_secret(pipeline, name, marks)
+        given[name] = _secret(name, text) if is_secret else _convert(pipeline, name, text)
     return given
+
+
+def _is_secret(pipeline: Pipeline, name: str, marks: Sequence[str]) -> bool:
+    parameter = pipeline.graph.run_parameters.get(name)
+    return (parameter is not None and parameter.secret) or by_name(name, marks) is not None
+
+
+def _secret(name: str, text: str) -> Secret:
+    """A reference; others would see the secret itself in the list of processes, in the history of the shell, in the
+    file."""
+    if not is_reference(text):
+        raise click.UsageError(f"{name!r} is a secret: say where it is found, {name}=env:NAME or {name}=file:PATH")
+    return Secret(text)
 
 
 def _from_file(path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -10,7 +11,15 @@ import click
 
 from runstone.cli import runs_show
 from runstone.cli.arguments import with_workspace
-from runstone.cli.finding import all_workspaces_option, as_line, json_lines_option, ledger_to_read, query_option, scope
+from runstone.cli.finding import (
+    all_workspaces_option,
+    as_line,
+    json_lines_option,
+    ledger_to_read,
+    query_option,
+    say_what_is_cut,
+    scope,
+)
 from runstone.cli.tail import command as tail
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def list_(
 
     with ledger_to_read() as store:
         page = find(store, query, workspace=scope(all_workspaces), limit=count, cursor=cursor)
+        say_what_is_cut(store, query, scope(all_workspaces))
     if as_json:
         print_bytes(b"".join(map(as_line, page.runs)))
     elif page.runs:
@@ -72,7 +82,14 @@ def _again(ctx: click.Context, cursor: str) -> str:
     return shlex.join(["runstone", *kept, "--cursor", cursor])
 
 
+def _again_as(other: click.Command, short_help: str) -> click.Command:
+    """The same command, told apart where commands are listed."""
+    found = copy.copy(other)
+    found.short_help = short_help
+    return found
+
+
 command.add_command(with_workspace(tail), "tail")
 command.add_command(with_workspace(list_), "list")
-command.add_command(with_workspace(list_), "ls")
+command.add_command(_again_as(list_, "The same as list."), "ls")
 command.add_command(with_workspace(runs_show.command), "show")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
+from runstone.cli.elapsed import elapsed
+from runstone.cli.naming import typed
 from runstone.cli.paper import STYLES, said, said_lines, word
 from runstone.cli.run_lines import seconds_text
-from runstone.cli.sections import grid, print_head, print_section, print_steps, status_line, when
+from runstone.cli.sections import (
+    grid,
+    named_rows,
+    notes_lines,
+    print_head,
+    print_section,
+    print_steps,
+    status_line,
+    when,
+)
 from runstone.core.figures import duration, size
 from runstone.core.previews import in_words
 from runstone.core.tones import Tone
@@ -19,6 +29,9 @@ from runstone.ledger.detail import BlockRecord, ErrorRecord, Related, RunDetail
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
+
+    from runstone.ledger.find_summary import RunSummary
 
 _MOST_PREVIEW = 300
 _ERRORS = 10
@@ -26,6 +39,8 @@ _TRACEBACK_LINES = 40
 _HOW = {
     "retry_of": "tries again",
     "retried_by": "tried again by",
+    "replay_of": "replays",
+    "replayed_by": "replayed by",
     "parent": "started by",
     "child": "has started",
     "same_input": "same input",
@@ -40,7 +55,7 @@ def print_run(seen: RunDetail, run: str, console: Console) -> None:
     title = Text(showable(summary.pipeline_name), style="bold")
     if summary.pipeline_version:
         title.append(f" {showable(summary.pipeline_version)}", "dim")
-    line = status_line(summary.status, summary.duration_seconds, underway=summary.status in UNFINISHED)
+    line = status_line(summary.status, _lasts(summary), underway=summary.status in UNFINISHED)
     if summary.status != summary.recorded_status:
         line.append(f"  recorded: {summary.recorded_status}", "dim")
     print_head(console, title, line, _facts(seen), summary.status)
@@ -50,11 +65,13 @@ def print_run(seen: RunDetail, run: str, console: Console) -> None:
     if seen.params:
         print_section(console, "Parameters", _params(seen))
     if seen.blocks:
-        print_section(console, "Blocks", _blocks(seen))
+        print_section(console, "Blocks", *_blocks(seen, console))
     if seen.errors or summary.error:
         print_section(
             console, "Error" if summary.error_count < 2 else f"Errors: {summary.error_count:,}", *_errors(seen)
         )
+    if seen.notes:
+        print_section(console, "Notes", *notes_lines(seen.notes))
     if seen.artifacts:
         print_section(console, "Artifacts", _artifacts(seen))
     if seen.related:
@@ -98,7 +115,7 @@ def _metrics(seen: RunDetail) -> list[tuple[str, str]]:
     total = "?" if run.progress_total is None else f"{run.progress_total:,}"
     failed = f", {run.progress_failed:,} failed" if run.progress_failed else ""
     found = [
-        ("duration", seconds_text(run.duration_seconds)),
+        ("duration", seconds_text(_lasts(run))),
         ("rows in", _number(run.rows_in)),
         ("rows out", _number(run.rows_out)),
         ("elements", f"{run.progress_done:,} of {total}{failed}" if run.kind == "pipeline" else "-"),
@@ -137,22 +154,20 @@ def _params(seen: RunDetail) -> Table:
     return table
 
 
-def _blocks(seen: RunDetail) -> Table:
+def _blocks(seen: RunDetail, console: Console) -> list[Text]:
     blocks = seen.blocks
     columns = [
         ("block", "left", [said(block.block) for block in blocks]),
         ("status", "whole", [word(block.status) for block in blocks]),
         ("elements", "right", [said(_elements(block)) for block in blocks]),
         ("failed", "right", [said(f"{block.failed:,}" if block.failed else "", STYLES[Tone.BAD]) for block in blocks]),
-        ("duration", "right", [said(seconds_text(block.duration_seconds)) for block in blocks]),
+        ("duration", "right", [said(seconds_text(_lasts(block))) for block in blocks]),
         ("size", "right", [said(size(block.bytes) if block.bytes else "") for block in blocks]),
     ]
     kept = [column for column in columns if any(cell.plain for cell in column[2])]
-    table = grid(*(justify for _, justify, _ in kept))
-    table.add_row(*(said(title, "dim") for title, _, _ in kept))
-    for number in range(len(blocks)):
-        table.add_row(*(cells[number] for _, _, cells in kept))
-    return table
+    rows = [[cells[number] for _, _, cells in kept] for number in range(len(blocks))]
+    titles = [said(title, "dim") for title, _, _ in kept]
+    return named_rows([titles, *rows], [justify for _, justify, _ in kept], console)
 
 
 def _elements(block: BlockRecord) -> str:
@@ -219,13 +234,17 @@ def _relation(related: Related) -> list[RenderableType]:
 def _steps(seen: RunDetail, run: str) -> list[tuple[str, str]]:
     if seen.run.run_folder is None or not os.path.isdir(seen.run.run_folder):
         return []
-    name = shlex.quote(run)
+    name = typed(run)
     steps = [(f"runstone show {name}", "its folder: outputs, logs, what to do next")]
     if seen.run.status in UNFINISHED:
         steps.append((f"runstone watch {name}", "follow it to its end"))
     elif seen.errors:
         steps.append((f"runstone why {name}", "why it is as it is"))
     return steps
+
+
+def _lasts(what: RunSummary | BlockRecord) -> float | None:
+    return elapsed(what.status, what.started_at, what.duration_seconds)
 
 
 def _number(count: int | None) -> str:

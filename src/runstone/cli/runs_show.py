@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runstone.ledger.detail import RunDetail
 
 
-@click.command("show")
+@click.command("show", short_help="Show one run in full.")
 @run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as one JSON object.")
 def command(run: str, as_json: bool) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from runstone.cli.paper import STYLES, said
+from runstone.cli.paper import STYLES, said, said_lines
+from runstone.core.annotated import Annotation
 from runstone.core.figures import ago, duration, size
 from runstone.core.tones import Tone, tone_of
-from runstone.drawing.lettering import cells, showable
+from runstone.drawing.lettering import cells, shortened_to_cells, showable
 from runstone.folder import clock
 from runstone.folder.overview import BlockDetail, OutputDetail, Overview
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _INDENT = 2
+_GAP = 2
+_FRAME = 4
+_NOTES = 10
+_MOST_NOTE = 2000
 
 
 def print_section(console: Console, title: str, *parts: RenderableType) -> None:
@@ -42,6 +48,14 @@ def grid(*justify: str) -> Table:
     return table
 
 
+def fits(table: Table, console: Console) -> bool:
+    """Whether a table stands below a title without any cell being broken."""
+    from rich.measure import Measurement
+
+    unbroken = console.options.update(max_width=100_000)
+    return Measurement.get(console, unbroken, table).maximum + _INDENT <= console.width
+
+
 def print_head(console: Console, title: Text, line: Text, facts: Iterable[tuple[str, str]], status: str) -> None:
     """What stands above a page, in a frame of the colour of `status` on a terminal.
 
@@ -49,17 +63,30 @@ def print_head(console: Console, title: Text, line: Text, facts: Iterable[tuple[
     """
     from rich.panel import Panel
 
+    told = [(name, value) for name, value in facts if value]
+    room = console.width - _FRAME - max(map(cells, ("status", *(name for name, _ in told)))) - _GAP
     lines = grid("whole", "left")
     lines.add_row(said("status", "dim"), line)
-    for name, value in facts:
-        if value:
-            lines.add_row(said(name, "dim"), said(value))
+    for name, value in told:
+        lines.add_row(said(name, "dim"), _within(said(value), room))
     if console.is_terminal:
         style = STYLES[tone_of(status)]
         console.print(Panel(lines, title=title, title_align="left", border_style=style, padding=(0, 1)))
     else:
         console.print(title)
         console.print(lines)
+
+
+def _within(value: Text, room: int) -> Text:
+    """A path that is too long for a line, broken where one of its folders ends; anything else as it is."""
+    if cells(value.plain) <= room or " " in value.plain or os.sep not in value.plain:
+        return value
+    lines = [""]
+    for part in re.split(f"(?<={re.escape(os.sep)})", value.plain):
+        if lines[-1] and cells(lines[-1] + part) > room:
+            lines.append("")
+        lines[-1] += part
+    return said_lines("\n".join(lines))
 
 
 def status_line(status: str, seconds: float | None, *, underway: bool) -> Text:
@@ -135,6 +162,47 @@ def artifacts_table(seen: Overview) -> Table:
     if more > 0:
         table.add_row(said(f"and {more:,} more", "dim"))
     return table
+
+
+def notes_lines(notes: Sequence[Annotation]) -> list[RenderableType]:
+    """What was noted about a run: the newest, oldest first; when and by whom, and below it the text."""
+    from rich.padding import Padding
+
+    more = len(notes) - _NOTES
+    lines: list[RenderableType] = [said(f"and {more:,} before", "dim")] if more > 0 else []
+    for note in notes[-_NOTES:]:
+        lines.append(said(", ".join(filter(None, (when(note.said_at), note.said_by))), "dim"))
+        text = said_lines(shortened_to_cells(note.text, _MOST_NOTE))
+        lines.append(Padding(text, (0, 0, 0, 2), expand=False))
+    return lines
+
+
+def named_rows(rows: Sequence[Sequence[Text]], justify: Sequence[str], console: Console) -> list[Text]:
+    """Rows that begin with a name, below each other: a name too long to stand beside the rest has a line of its own.
+
+    rows: cells, as many in each; the first row has the titles. justify: left or right, for every column.
+    """
+    from rich.text import Text
+
+    names = [cells(row[0].plain) for row in rows]
+    widths = [max(cells(row[place].plain) for row in rows) for place in range(1, len(justify))]
+    room = console.width - 1 - _INDENT - sum(width + _GAP for width in widths)
+    widths = [max((name for name in names if name <= room), default=0), *widths]
+    lines: list[Text] = []
+    for row in rows:
+        cut = [row[0], *row[1:]]
+        if cells(row[0].plain) > widths[0]:
+            lines.append(row[0])
+            cut[0] = Text()
+        line = Text()
+        for text, width, side in zip(cut, widths, justify, strict=True):
+            padding = Text(" " * (width - cells(text.plain)))
+            line.append_text(padding + text if side == "right" else text + padding)
+            line.append(" " * _GAP)
+        line.rstrip()
+        if line.plain:
+            lines.append(line)
+    return lines
 
 
 def print_steps(console: Console, steps: list[tuple[str, str]]) -> None:

@@ -26,7 +26,7 @@ def command(run: str, as_json: bool) -> None:
     except FolderGone as gone:
         from runstone.cli.runs_show import of_ledger, print_detail
 
-        known = of_ledger(gone.run_id)
+        known = None if gone.of_block else of_ledger(gone.run_id)
         if known is None:
             raise
         print_detail(known, run, as_json=as_json)

@@ -12,7 +12,13 @@ from runstone.ledger import place
 from runstone.ledger.user_sql import Answer, Engine, answering, reader
 
 
+def _refuse_workspace(ctx: click.Context, param: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        raise click.UsageError(f"SQL sees all workspaces; ask for one with: WHERE tenant_id = '{given}'", ctx)
+
+
 @click.command()
+@click.option("--workspace", metavar="W", hidden=True, expose_value=False, callback=_refuse_workspace)
 @click.argument("statement", required=False, metavar="[SQL]")
 @click.option("--file", "path", metavar="FILE", help="Read the SQL from FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects, one for each row.")

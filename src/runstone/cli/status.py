@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from runstone.cli.arguments import pretty_option, run_argument
 from runstone.cli.printing import print_json
-from runstone.folder import find
-from runstone.ledger.locating import locate
+from runstone.errors import LedgerError, RunNotFound
+from runstone.folder import find, observe
+from runstone.ledger.locating import FolderGone, locate
 
 
 @click.command()
@@ -19,9 +21,32 @@ from runstone.ledger.locating import locate
 def command(run: str, pretty: bool, include_run_info: bool) -> None:
     """Tell how RUN stands, as one JSON object.
 
-    Works while it runs, after its process died, and on a copy. Exits 0 whenever the run could be read, else 1.
+    Works while it runs, after its process died, and on a copy; of a run without a folder, as one that was tracked, the
+    ledger tells. Exits 0 whenever the run could be read, else 1.
     """
-    status = find.status_of(run, include_run_info=include_run_info, locate=locate)
+    try:
+        found = locate(run)
+    except FolderGone as gone:
+        status = _of_ledger(gone)
+        if include_run_info:
+            status["run_info"] = None
+    except RunNotFound as error:
+        status = observe.failure(run, "missing", str(error))
+    else:
+        status = find.status_of(run, include_run_info=include_run_info, locate=lambda _: found)
     print_json(status, pretty=pretty)
     if "error" in status:
         sys.exit(1)
+
+
+def _of_ledger(gone: FolderGone) -> dict[str, Any]:
+    """The status object of a run without a folder."""
+    from runstone.engine.source_ledger import of_project
+
+    try:
+        if not gone.of_block:
+            return of_project(gone.run_id).status()
+        problem = str(gone)
+    except (RunNotFound, LedgerError) as error:
+        problem = str(error)
+    return observe.failure(None, "missing", problem)

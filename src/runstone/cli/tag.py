@@ -29,7 +29,7 @@ def command(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
         problem = problem_with_tag(tag)
         if problem is not None:
             raise click.UsageError(f"{tag!r} cannot be a tag: {problem}")
-    with ledger_at_hand() as store:
+    with ledger_at_hand(only_read=not given and not removed) as store:
         about = subject(run, store)
         if not given and not removed:
             for tag in about.tags:

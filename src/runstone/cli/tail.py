@@ -15,6 +15,7 @@ from runstone.cli.finding import (
     no_ledger,
     open_ledger_to_read,
     query_option,
+    say_what_is_cut,
     scope,
 )
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command("tail")
 @click.option(
-    "-n", "--n", "count", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="How many."
+    "-n", "--n", "count", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="How many runs."
 )
 @query_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with runs that are new or have changed, until Ctrl-C.")
@@ -48,6 +49,7 @@ def command(count: int, query: Query, follow: bool, all_workspaces: bool, as_jso
         else:
             try:
                 found = _newest(store, count, query, workspace)
+                say_what_is_cut(store, query, workspace)
             finally:
                 store.close()
         if found:

@@ -12,7 +12,7 @@ from runstone.cli.printing import print_json
 from runstone.errors import RunNotFound
 from runstone.folder import observe
 from runstone.folder.follow import end_of, follow
-from runstone.ledger.locating import locate
+from runstone.ledger.locating import FolderGone, locate
 
 
 @click.command()
@@ -31,7 +31,8 @@ def command(run: str, interval: float, timeout: float | None, strict: bool, pret
     try:
         found = locate(run)
     except RunNotFound as error:
-        print_json(observe.failure(run, "missing", str(error)), pretty=pretty)
+        folder = None if isinstance(error, FolderGone) else run
+        print_json(observe.failure(folder, "missing", str(error)), pretty=pretty)
         sys.exit(1)
     end = None
     for seen in follow(found.folder, interval=interval, timeout=timeout, block=found.block):

@@ -11,7 +11,7 @@ from runstone.cli.deleting import yes_option
 def command() -> None:
     """Make, list and delete workspaces: named containers of runs, each apart from the others.
 
-    `--workspace NAME` makes any other command about the runs of one.
+    All commands about runs take `--workspace NAME`, and are about the runs of that one then.
     """
 
 
@@ -22,11 +22,14 @@ def create(name: str, description: str) -> None:
     """Make the workspace NAME."""
     from runstone.workspace.sync import WorkspaceManager
 
-    made = WorkspaceManager().create(name, description=description)
+    manager = WorkspaceManager()
+    if any(each.name == name for each in manager.list()):
+        raise click.UsageError(f"there is a workspace {name!r} already; run in it with --workspace {name}")
+    made = manager.create(name, description=description)
     click.echo(f"workspace {made.name} is there; run in it with --workspace {made.name}")
 
 
-@command.command("list")
+@command.command("list", short_help="List all workspaces.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as one JSON object.")
 def list_workspaces(as_json: bool) -> None:
     """List all workspaces, a line each: its name, and what it is for."""
@@ -59,6 +62,9 @@ def delete(name: str, yes: bool) -> None:
     from runstone.workspace.sync import WorkspaceManager
 
     manager = WorkspaceManager()
+    there = [each.name for each in manager.list()]
+    if name not in there:
+        raise click.UsageError(f"there is no workspace {name!r}, only {', '.join(there)}")
     workspace = manager.get(name)
     if not yes:
         what = f"workspace {workspace.name} with {_runs(workspace.get_run_history().total_runs)}"

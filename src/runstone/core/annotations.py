@@ -78,18 +78,21 @@ def wants_list(annotation: Any) -> bool:
     return all(_class_of(member) in (list, type(None)) for member in _members(annotation))
 
 
-def hints_of(function: Any) -> dict[str, Any]:
-    """The annotations of whatever can be called, resolved as far as possible; what cannot be resolved stays text."""
+def hints_of(function: Any, *, extras: bool = False) -> dict[str, Any]:
+    """The annotations of whatever can be called, resolved as far as possible; what cannot be resolved stays text.
+
+    extras: leave `Annotated[...]` as it is; otherwise only the type is left of it.
+    """
     if isinstance(function, functools.partial):
-        return hints_of(function.func)
+        return hints_of(function.func, extras=extras)
     if isinstance(function, type):
-        return hints_of(function.__init__) | {"return": function}  # type: ignore[misc]
+        return hints_of(function.__init__, extras=extras) | {"return": function}  # type: ignore[misc]
     if not hasattr(function, "__annotations__") and isinstance(type(function).__call__, types.FunctionType):
-        return hints_of(type(function).__call__)
+        return hints_of(type(function).__call__, extras=extras)
     # One by one: a single name that exists for type checkers only would make all of them fail.
     annotations = getattr(function, "__annotations__", {})
     names = getattr(inspect.unwrap(function), "__globals__", {})
-    return {name: _resolved(name, annotation, names) for name, annotation in annotations.items()}
+    return {name: _resolved(name, annotation, names, extras=extras) for name, annotation in annotations.items()}
 
 
 def show(annotation: Any) -> str:
@@ -99,9 +102,10 @@ def show(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else str(annotation).replace("typing.", "")
 
 
-def _resolved(name: str, annotation: Any, names: dict[str, Any]) -> Any:
+def _resolved(name: str, annotation: Any, names: dict[str, Any], *, extras: bool) -> Any:
+    alone = types.SimpleNamespace(__annotations__={name: annotation})
     try:
-        return typing.get_type_hints(types.SimpleNamespace(__annotations__={name: annotation}), names)[name]
+        return typing.get_type_hints(alone, names, include_extras=extras)[name]
     except Exception:
         # Resolving runs what the user wrote there, so anything can come out of it.
         return annotation

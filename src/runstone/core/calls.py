@@ -107,6 +107,23 @@ class CallPlan:
         named = {argument.parameter.python_name: argument.at(number) for argument in self._all}
         return named | self._extras
 
+    def fixed(self) -> dict[str, Any]:
+        """The arguments that are the same for every element, by the names the function knows."""
+        return {each.parameter.python_name: each.value for each in self._all if each.column is None} | self._extras
+
+    def varying(self) -> list[tuple[str, Callable[[int], Any], Sequence[int]]]:
+        """The others: of each its name, what gives the item at a place, and the place of every element."""
+        numbers = range(self.count)
+        return [
+            (
+                each.parameter.python_name,
+                each.column.__getitem__,
+                numbers if each.is_straight(self.count) else list(each.places(numbers)),
+            )
+            for each in self._all
+            if each.column is not None
+        ]
+
     def index_of(self, number: int) -> tuple[int, ...]:
         """The place of an element along the axes the block is mapped over."""
         return unravel(number, self.shape)

@@ -25,6 +25,9 @@ class Cause(StrEnum):
     FAILED = "failed"
     UNFINISHED = "unfinished"
     SKIPPED = "skipped"
+    NOT_CACHED = "not_cached"
+    NEW_INPUT = "new_input"
+    INPUT_UNKNOWN = "input_unknown"
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,7 +68,10 @@ _SENTENCES: dict[str, Callable[[Why], str]] = {
     Cause.CODE_UNKNOWN: lambda why: f"code {why.subject} cannot be compared",
     Cause.SETTING: lambda why: f"setting {why.subject} changed",
     Cause.PARAMETER: lambda why: _compared(why, f"parameter {why.subject}"),
-    Cause.PARAMETER_UNKNOWN: lambda why: f"parameter {why.subject} cannot be compared",
+    Cause.PARAMETER_UNKNOWN: lambda why: (
+        f"parameter {why.subject} cannot be compared"
+        + (": as a secret it was recorded with another key" if why.before and why.after else "")
+    ),
     Cause.UPSTREAM: lambda why: f"upstream {why.subject} runs again",
     Cause.UPSTREAM_ELEMENTS: lambda why: f"upstream {why.subject}: {_counted(why, 'is', 'are')} computed again",
     Cause.OUTPUT_MISSING: lambda why: (
@@ -82,4 +88,15 @@ _SENTENCES: dict[str, Callable[[Why], str]] = {
         else _counted(why, "was not computed before", "were not computed before")
     ),
     Cause.SKIPPED: lambda why: "its condition is asked again",
+    Cause.NOT_CACHED: lambda why: (
+        "the cache has nothing of it"
+        if why.elements is None
+        else f"{_counted(why, 'is', 'are')} not in the cache any more"
+    ),
+    Cause.NEW_INPUT: lambda why: (
+        f"input {why.subject} is new"
+        if why.elements is None
+        else f"input {why.subject} of {_counted(why, '', '').rstrip()} is new"
+    ),
+    Cause.INPUT_UNKNOWN: lambda why: f"input {why.subject} cannot be compared, so nothing of it is kept in the cache",
 }

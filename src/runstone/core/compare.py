@@ -13,8 +13,10 @@ RUN, PARAMETERS, CODE, ENVIRONMENT = "run", "parameters", "code", "environment"
 INPUTS, OUTPUTS, DURATIONS, METRICS = "inputs", "outputs", "durations", "metrics"
 SECTIONS = (RUN, PARAMETERS, CODE, ENVIRONMENT, INPUTS, OUTPUTS, DURATIONS, METRICS)
 
-COMMIT = "commit"
-"""The subject of the environment that has a commit of git."""
+COMMIT, CODE_REF = "commit", "code_ref"
+"""The subjects that have a commit of git: of the environment, and of the code where only the ledger tells of a run."""
+FOLDERS, LEDGER = "folders", "ledger"
+"""Where facts come from."""
 
 DIFF_LINES = 60
 """Lines of a text that are shown of what changed, for each pair of runs."""
@@ -42,6 +44,9 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     elements: bytes | None = None
 
 
+Sections = Mapping[str, Mapping[str, Fact]]
+
+
 class BlockFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One block. outputs: what is told of its outputs, by their subjects; takes: the parameters of the run that it is
     given; upstream: the blocks it takes values from."""
@@ -54,25 +59,29 @@ class BlockFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. sections: for each the facts by their subjects; blocks: in the order of the graph."""
+    """One run. sections: for each the facts by their subjects; blocks: in the order of the graph.
+
+    folder: None if it has none. source: FOLDERS or LEDGER.
+    """
 
     run_id: str
     pipeline: str
     status: str
     created_at: str
-    folder: str
+    folder: str | None
+    source: str = FOLDERS
     blocks: list[BlockFacts]
     sections: dict[str, dict[str, Fact]]
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the runs that were compared."""
+    """One of the runs that were compared. folder: None if it has none."""
 
     run_id: str
     pipeline: str
     status: str
     created_at: str
-    folder: str
+    folder: str | None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +106,14 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. sections: in each, what differs comes first. diverges: None if all that was made is the same."""
+    """All of it. sections: in each, what differs comes first. diverges: None if all that was made is the same.
+
+    source: `folders`, or `ledger` if one of the runs has no folder: then all are compared by what the ledger has of
+    each, which are no outputs.
+    """
 
     runs: list[ComparedRun]
+    source: str
     sections: dict[str, list[Entry]]
     diverges: Divergence | None
 
@@ -116,7 +130,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(runs: Sequence[RunFacts]) -> Comparison:
     """Put runs side by side; the first is the one that the others are compared with."""
-    sections = {name: _section(name, [run.sections.get(name, {}) for run in runs]) for name in SECTIONS}
+    told = _parameters_together([run.sections for run in runs])
+    sections = {name: _section(name, [facts.get(name, {}) for facts in told]) for name in SECTIONS}
     return Comparison(
         runs=[
             ComparedRun(
@@ -128,6 +143,7 @@ def compare(runs: Sequence[RunFacts]) -> Comparison:
             )
             for run in runs
         ],
+        source=LEDGER if any(run.source == LEDGER for run in runs) else FOLDERS,
         sections=sections,
         diverges=_divergence(runs, sections),
     )
@@ -144,6 +160,26 @@ def letter(number: int) -> str:
     return chr(ord("A") + place) + (str(turns + 1) if turns else "")
 
 
+def _parameters_together(told: Sequence[Sections]) -> list[Sections]:
+    """A parameter that is small in one run and large in another one stands at one place for all of them."""
+    small = {subject for facts in told for subject in facts.get(PARAMETERS, {})}
+    moving = small & {subject for facts in told for subject in facts.get(INPUTS, {})}
+    together: list[Sections] = []
+    for facts in told:
+        inputs = facts.get(INPUTS, {})
+        together.append(
+            {
+                **facts,
+                PARAMETERS: {
+                    **facts.get(PARAMETERS, {}),
+                    **{subject: fact for subject, fact in inputs.items() if subject in moving},
+                },
+                INPUTS: {subject: fact for subject, fact in inputs.items() if subject not in moving},
+            }
+        )
+    return together
+
+
 def _section(name: str, told: Sequence[Mapping[str, Fact]]) -> list[Entry]:
     subjects = dict.fromkeys(subject for facts in told for subject in facts)
     entries = [_entry(name, subject, [facts.get(subject) for facts in told]) for subject in subjects]
@@ -157,7 +193,7 @@ def _entry(section: str, subject: str, facts: list[Fact | None]) -> Entry:
         values=[None if fact is None else fact.shown for fact in facts],
         same=same,
         sure=not same or all(fact is None or fact.sure for fact in facts),
-        detail=[] if same else _commits(facts) if subject == COMMIT else _detail(section, facts),
+        detail=[] if same else _commits(facts) if subject in (COMMIT, CODE_REF) else _detail(section, facts),
     )
 
 

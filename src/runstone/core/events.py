@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from runstone.core.causes import Why
 from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
@@ -189,6 +190,28 @@ class BlockAdopted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="bl
     whole: bool = False
 
 
+class Miss(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Elements that are computed, as the cache has nothing that is valid for them. elements: (0, 1) of a block that is
+    not mapped; the first ones, if they are scattered. why: what is not the same, by name."""
+
+    elements: list[Range]
+    why: list[Why]
+
+
+class BlockLookedUp(Event, frozen=True, kw_only=True, omit_defaults=True, tag="block.looked_up"):
+    """The results of a block were looked for in the cache, before it began.
+
+    wanted, found: elements; a block that is not mapped has one. from_runs: how many runs have made those that were
+    found; they become part of this run by `BlockAdopted`, which names the one that has made most of them.
+    """
+
+    block: str
+    wanted: int
+    found: int = 0
+    from_runs: int = 0
+    misses: list[Miss] = []
+
+
 class ErrorRaised(Event, frozen=True, kw_only=True, omit_defaults=True, tag="error"):
     """User code raised, or its result could not be used. Written for the first 1,000 of a block, then counted.
 
@@ -247,6 +270,7 @@ JournalEvent = (
     | BlockRetrying
     | BlockEnded
     | BlockAdopted
+    | BlockLookedUp
     | ErrorRaised
     | ArtifactSaved
     | Warned
@@ -274,6 +298,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     if any failed, a short text for each one that did.
     shape: lengths of the mapped axes, None if the block is not mapped (one element then).
     retries: attempts beyond the first that these elements took. cpu_seconds: of the thread that computed them.
+    from_run: of values that come from the cache, the id of the run that has computed them.
     """
 
     seq: int
@@ -289,6 +314,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     failures: ColumnMeta | None = None
     retries: int = 0
     cpu_seconds: float = 0.0
+    from_run: str = ""
 
 
 Record = JournalEvent | Chunk

@@ -19,10 +19,12 @@ from runstone.core.run_state import (
     ERRORS_KEPT,
     MESSAGE_KEPT,
     TYPE_KEPT,
+    WHYS_KEPT,
     AdoptedPack,
     ArtifactSummary,
     BlockState,
     ErrorSummary,
+    LookUp,
     OutputState,
     RunState,
     can_be,
@@ -265,6 +267,15 @@ def _block_adopted(state: RunState, event: ev.BlockAdopted) -> None:
         _reuse(state, block, event)
 
 
+def _block_looked_up(state: RunState, event: ev.BlockLookedUp) -> None:
+    block = state.blocks.get(event.block)
+    if block is None or block.status in BLOCK_DONE or not 0 <= event.found <= event.wanted or event.from_runs < 0:
+        state.refused += 1
+        return
+    why = [each for miss in event.misses for each in miss.why][:WHYS_KEPT]
+    block.cache = LookUp(wanted=event.wanted, found=event.found, from_runs=event.from_runs, why=why)
+
+
 def _is_pack(path: str, block: str) -> bool:
     """Whether a file can be a pack of this block: by its name a missing one is told."""
     folder, _, name = path.rpartition("/")
@@ -342,6 +353,7 @@ _TAKERS: dict[Any, Callable[[RunState, Any], None]] = {
         (ev.BlockRetrying, _block_retrying),
         (ev.BlockEnded, _block_ended),
         (ev.BlockAdopted, _block_adopted),
+        (ev.BlockLookedUp, _block_looked_up),
         (ev.ErrorRaised, _error_raised),
         (ev.ArtifactSaved, _artifact_saved),
         (ev.Warned, _warned),

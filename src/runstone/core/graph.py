@@ -239,7 +239,8 @@ def _run_parameter(
         if annotation is Any:
             annotation = _whole_annotation(parameter, uses[block.name].get(name))
     consumers = tuple(dict.fromkeys(block.name for block, _ in askers))
-    return RunParameter(name=name, default=default, consumers=consumers, annotation=annotation)
+    secret = any(parameter.secret for _, parameter in askers)
+    return RunParameter(name=name, default=default, consumers=consumers, annotation=annotation, secret=secret)
 
 
 def _whole_annotation(parameter: Parameter, consumption: Consumption | None) -> Any:

@@ -36,7 +36,7 @@ class Use(enum.StrEnum):
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One parameter of a function. name: as the graph calls it; python_name: as the function does.
 
-    annotation: as far as it could be resolved; text if it could not, Any if there is none.
+    annotation: as far as it could be resolved; text if it could not, Any if there is none. secret: it says so.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     keyword_only: bool = False
     default: Any = NO_DEFAULT
     annotation: Any = Any
+    secret: bool = False
 
 
 class GraphBlock(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -82,12 +83,14 @@ class Consumption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunParameter(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Something that no block makes. annotation: what a whole value should be, Any if unknown."""
+    """Something that no block makes. annotation: what a whole value should be, Any if unknown. secret: whoever asks
+    for it says that it is one."""
 
     name: str
     default: Any = NO_DEFAULT
     consumers: tuple[str, ...] = ()
     annotation: Any = Any
+    secret: bool = False
 
     @property
     def required(self) -> bool:

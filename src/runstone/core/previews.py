@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_TEXT = 200
+"""Characters of a text that a preview shows at most."""
 _MOST_ITEMS = 12
 _MOST_DEPTH = 6
 _BRACKETS = {"tuple": ("(", ")"), "set": ("{", "}"), "frozenset": ("{", "}")}

@@ -16,8 +16,8 @@ from runstone.core.query_fields import (
     CONTAINS,
     EQUAL,
     FIELDS,
+    NAMED,
     ORDER,
-    PARAM,
     Field,
     Kind,
     Moment,
@@ -34,11 +34,13 @@ MOST_VALUES = 100
 LONGEST = 4000
 
 _OPERATORS = ("!=", "!~", ">=", "<=", ":", "=", "~", ">", "<")
-_FIELD = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
+_FIELD = re.compile(r"[^\W\d]\w*(?:\.[\w./-]+)?")
 _OPERATOR = re.compile("|".join(map(re.escape, _OPERATORS)))
+_HEAD = re.compile(f"{_FIELD.pattern}(?:{_OPERATOR.pattern})")
 _BARE = re.compile(r'[^\s,"]+')
 _UNKNOWN_TO_STORES = re.compile("[\0\ud800-\udfff]")
 _NOT = re.compile(r"NOT\s")
+_OR = re.compile(r"OR(?!\S)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -85,11 +87,33 @@ class _Reader:
         if odd is not None:
             raise QueryError(f"{odd[0]!r} is in no text that was recorded", self.text, odd.start())
         terms: list[Term] = []
+        began = self.at
         while self._skip_spaces():
             if len(terms) == MOST_TERMS:
                 raise self._error(f"a query has at most {MOST_TERMS} terms")
+            if _OR.match(self.text, self.at):
+                raise self._no_or(terms[-1] if terms else None, self.text[began : self.at].strip())
+            began = self.at
             terms.append(self._term())
         return Query(terms=tuple(terms))
+
+    def _no_or(self, before: Term | None, said: str) -> QueryError:
+        """What to write instead of OR. before: the term in front of it; said: how that is written."""
+        at = self.at
+        self.at += 2
+        after, rest = None, ""
+        if before is not None and self._skip_spaces():
+            begin = self.at
+            after = self._term()
+            rest = self.text[begin : self.at]
+        problem = "there is no OR between terms, all of them must hold"
+        if before is None or after is None:
+            return self._error(f"{problem}; alternatives of a field have a comma: status:failed,crashed", at)
+        head = _HEAD.match(rest)
+        alike = head is not None and said.startswith(head[0]) and before.operator not in ORDER
+        if head is None or not alike:
+            return self._error(f"{problem}; ask once for each, only the values of one field can be alternatives", at)
+        return self._error(f"{problem}; alternatives of a field have a comma: {said},{rest[head.end() :]}", at)
 
     def _term(self) -> Term:
         negated = self._negation()
@@ -119,10 +143,8 @@ class _Reader:
     def _word(self, negated: bool) -> Term:
         begin = self.at
         word = self._one()
-        if word.text in ("AND", "OR", "NOT") and not word.quoted:
-            cure = "put a comma between the values of one field" if word.text == "OR" else "leave it out"
-            if word.text == "NOT":
-                cure = "write what follows it"
+        if word.text in ("AND", "NOT") and not word.quoted:
+            cure = "leave it out" if word.text == "AND" else "write what follows it"
             raise self._error(f"{word.text} is not needed, all terms must hold: {cure}", begin)
         if not word.text:
             raise self._error("there is nothing to look for", begin)
@@ -132,14 +154,16 @@ class _Reader:
 
     def _field(self, name: str, at: int) -> tuple[Field, str]:
         known, _, param = name.partition(".")
-        if known == PARAM:
+        if known in NAMED:
             if not param:
-                raise self._error("name the parameter: param.NAME", at)
-            return FIELDS[PARAM], param
+                raise self._error(f"name which one: {FIELDS[known].example}", at)
+            return FIELDS[known], param
         if name in FIELDS:
             return FIELDS[name], ""
-        close = get_close_matches(name.lower(), [*FIELDS, *_OFTEN_MEANT], n=1)
-        hint = f"did you mean {_OFTEN_MEANT.get(close[0], close[0])!r}?" if close else f"there are {', '.join(FIELDS)}"
+        close = get_close_matches(known.lower(), [*FIELDS, *_OFTEN_MEANT], n=1)
+        meant = _OFTEN_MEANT.get(close[0], close[0]) if close else ""
+        meant += f".{param or 'NAME'}" if meant in NAMED else ""
+        hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(FIELDS)}"
         raise self._error(f"there is no field {name!r} to ask about; {hint}", at)
 
     def _values(self, field: Field, param: str, written: re.Match[str], negated: bool) -> Term:
@@ -228,6 +252,12 @@ _OFTEN_MEANT = {
     "finished_at": "finished",
     "ended": "finished",
     "params": "param",
+    "parameter": "param",
+    "metrics": "metric",
+    "token": "tokens",
+    "input_rows": "rows_in",
+    "output_rows": "rows_out",
+    "calls": "llm_calls",
     "message": "error",
     "seconds": "duration",
     "machine": "host",

@@ -13,7 +13,9 @@ from runstone.core.statuses import parse_run_status
 
 EQUAL, CONTAINS = "=", "~"
 ORDER = ("<", "<=", ">", ">=")
-PARAM = "param"
+PARAM, METRIC = "param", "metric"
+NAMED = (PARAM, METRIC)
+"""Fields that are many: what is asked about is named behind a point, as in `param.lr`."""
 MINIMUM_PREFIX = 4
 """Characters of an id, at least."""
 
@@ -62,6 +64,8 @@ class Kind(Enum):
     MOMENT = "a time"
     FLAG = "true or false"
     PARAM = "a value"
+    COUNT = "a number"
+    METRIC = "a number of its own"
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +146,22 @@ FIELDS: dict[str, Field] = {
             operators=ORDER,
             about="how long it took, in seconds or with a unit",
             example="duration>10min",
+        ),
+        *(
+            Field(name=name, kind=Kind.COUNT, operators=(EQUAL, *ORDER), about=about, example=example)
+            for name, about, example in (
+                ("rows_in", "how many rows went in", "rows_in>100"),
+                ("rows_out", "how many rows came out", "rows_out:0"),
+                ("llm_calls", "how many calls of language models it counted", "llm_calls>0"),
+                ("tokens", "how many tokens it counted", "tokens>=1000"),
+            )
+        ),
+        Field(
+            name=METRIC,
+            kind=Kind.METRIC,
+            operators=(EQUAL, *ORDER),
+            about="a metric of the run",
+            example="metric.loss<0.1",
         ),
         Field(
             name="last_run_failed",
@@ -280,6 +300,20 @@ def _param(operator: str, word: Word) -> list[Value]:
     return [word.text]
 
 
+def _count(field: Field, text: str, _: tzinfo) -> Value:
+    plain = text.replace("_", "")
+    if not _INT.fullmatch(plain):
+        raise ValueError(f"{text!r} is no whole number: write it like this: {field.example}")
+    return int(plain)
+
+
+def _metric(field: Field, text: str, _: tzinfo) -> Value:
+    number = _number(text)
+    if number is None:
+        raise ValueError(f"a metric is compared with a number, not with {text!r}")
+    return number
+
+
 def _number(text: str) -> int | float | None:
     if _INT.fullmatch(text):
         return int(text)
@@ -296,4 +330,6 @@ _READERS: dict[Kind, Callable[[Field, str, tzinfo], Value]] = {
     Kind.FLAG: _flag,
     Kind.SECONDS: _seconds,
     Kind.MOMENT: _moment,
+    Kind.COUNT: _count,
+    Kind.METRIC: _metric,
 }

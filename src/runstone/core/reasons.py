@@ -23,6 +23,7 @@ class Reason(StrEnum):
     CANCEL_UNCONFIRMED = "cancel_unconfirmed"
     NOT_KILLABLE = "not_killable"
     TOO_LATE = "too_late"
+    REUSED = "reused"
     TIMEOUT = "timeout"
     DRIVER_GONE = "driver_gone"
     WORKER_DIED = "worker_died"

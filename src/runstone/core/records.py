@@ -62,13 +62,28 @@ class BlockInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.mapspec is not None and not self.mapspec.lstrip().startswith("...")
 
 
+class SecretInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of a secret instead of its value.
+
+    reference: `env:NAME` or `file:PATH`; None if it was given as itself, and nobody but who gave it knows it.
+    digest: to compare it by, `<HMAC>@<name of the key>`; None if there was no key.
+    """
+
+    reference: str | None = None
+    digest: str | None = None
+
+
 class ParamInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One parameter of the run. value: its small form, absent if it is in `inputs/`; source: caller or default."""
+    """One parameter of the run. value: its small form, absent if it is in `inputs/`; source: caller or default.
+
+    secret: of one whose value is kept nowhere.
+    """
 
     type: str
     value: Any = msgspec.UNSET
     preview: Any = None
     source: str = "caller"
+    secret: SecretInfo | None = None
 
     @property
     def is_small(self) -> bool:
@@ -94,6 +109,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: SHA-256 of the settings and of `runstone.toml`, in hex.
     imported_from: of a run that came out of an archive, the id it had where it was made; it is `id` unless that was
     taken. Values of such a run are unpickled only with explicit trust.
+    replay_of: the run whose pipeline and parameters it was given once more.
     reuse: of a run that takes over from the one in `retry_of`, why each block is taken over or is not.
     """
 
@@ -102,6 +118,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str = "default"
     job_id: str | None = None
     retry_of: str | None = None
+    replay_of: str | None = None
     parent_id: str | None = None
     imported_from: str | None = None
     trigger: str = "script"
@@ -118,6 +135,11 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str | None = None
     reuse: dict[str, list[Why]] = {}
     started_by: StartedBy = StartedBy()
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether somebody else can go on with it: not if it was given secrets that are kept nowhere."""
+        return all(param.secret is None or param.secret.reference is not None for param in self.params.values())
 
     @property
     def outputs(self) -> dict[str, BlockInfo]:

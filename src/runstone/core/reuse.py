@@ -116,16 +116,22 @@ def _run(block: BlockInfo, why: list[Why]) -> BlockPlan:
 # what is compared
 
 
-def _block_differences(before: BlockInfo, after: BlockInfo) -> list[Why]:
+def code_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Why]:
+    """The parts in which the code of a block is not the same; a part that cannot be resolved is not even as itself."""
+    if not before or not after:
+        return [Why(cause=Cause.CODE_UNKNOWN, subject="function")]
     found: list[Why] = []
-    if not before.code or not after.code:
-        found.append(Why(cause=Cause.CODE_UNKNOWN, subject="function"))
-    for part in {**after.code, **before.code} if not found else ():
-        old, new = before.code.get(part), after.code.get(part)
+    for part in {**after, **before}:
+        old, new = before.get(part), after.get(part)
         if UNRESOLVED in (old, new):
             found.append(Why(cause=Cause.CODE_UNKNOWN, subject=part, before=old, after=new))
         elif old != new:
             found.append(Why(cause=Cause.CODE, subject=part, before=old, after=new))
+    return found
+
+
+def _block_differences(before: BlockInfo, after: BlockInfo) -> list[Why]:
+    found = code_differences(before.code, after.code)
     for name, told in _SETTINGS.items():
         was, now = told(before), told(after)
         if was != now:
@@ -162,11 +168,17 @@ def _parameter_differences(earlier: Side, new: Side, names: Iterable[str]) -> li
     for name in names:
         old, now = earlier.parameters.get(name), new.parameters.get(name)
         there = name in earlier.parameters and name in new.parameters
-        if there and (old is None or now is None):
+        if there and (old is None or now is None or _of_other_keys(old, now)):
             found.append(Why(cause=Cause.PARAMETER_UNKNOWN, subject=name, before=old, after=now))
         elif not there or old != now:
             found.append(Why(cause=Cause.PARAMETER, subject=name, before=old, after=now))
     return found
+
+
+def _of_other_keys(old: str, now: str) -> bool:
+    """Whether both are digests of secrets, `<digest>@<key>`, that were made with different keys."""
+    old_key, now_key = old.partition("@")[2], now.partition("@")[2]
+    return bool(old_key) and bool(now_key) and old_key != now_key
 
 
 def _makers_of(block: BlockInfo, makers: Mapping[str, BlockInfo]) -> list[BlockInfo]:

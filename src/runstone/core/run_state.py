@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from runstone.core import events as ev
+from runstone.core.causes import Why
 from runstone.core.moves import DONE
 from runstone.core.ranges import Range
 from runstone.core.reasons import Reason
@@ -16,6 +17,7 @@ from runstone.core.statuses import BlockStatus, RunStatus
 ERRORS_KEPT = 50
 """How many errors and warnings the fold itself holds; the journal has more."""
 
+WHYS_KEPT = 20
 MESSAGE_KEPT = 500
 TYPE_KEPT = 200
 AT_KEPT = 40
@@ -40,13 +42,23 @@ class AdoptedPack(msgspec.Struct, kw_only=True, omit_defaults=True):
     elements: list[Range] = []
 
 
+class LookUp(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the cache had for a block: so many elements were looked for, and found, made by so many runs; why not the
+    others."""
+
+    wanted: int
+    found: int = 0
+    from_runs: int = 0
+    why: list[Why] = []
+
+
 class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One block run. shape: lengths of the mapped axes once known; None if it is not mapped or has not started.
 
     ok, failed, upstream_failed: elements by how they ended; a block that is not mapped has one.
     cpu_seconds: as far as it was measured; peak_memory: bytes, of the last attempt if it had a process of its own.
     recorded: which elements ended, as ranges. adopted: those of them that an earlier run has computed, by the pack they
-    are in, relative to the folder; adopted_from: the id of that run.
+    are in, relative to the folder; adopted_from: the id of that run. cache: None if nothing was looked for there.
     """
 
     status: BlockStatus = BlockStatus.PENDING
@@ -62,6 +74,7 @@ class BlockState(msgspec.Struct, kw_only=True, omit_defaults=True):
     inner_shapes: dict[str, list[int]] = {}
     adopted: dict[str, AdoptedPack] = {}
     adopted_from: str | None = None
+    cache: LookUp | None = None
     started_at: str | None = None
     finished_at: str | None = None
     duration: float | None = None
@@ -177,6 +190,7 @@ def _is_sound(block: BlockState) -> bool:
         at, known = stop, known + stop - start
     return (
         all(_is_sound_pack(pack, total) for pack in block.adopted.values())
+        and (block.cache is None or min(block.cache.wanted, block.cache.found, block.cache.from_runs) >= 0)
         and min(block.ok, block.failed, block.upstream_failed, block.retries, block.errors) >= 0
         and (block.ended <= total if shape is None else block.ended == known)
         and all(0 <= output.stored <= total and output.bytes >= 0 for output in block.outputs.values())

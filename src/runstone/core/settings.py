@@ -352,9 +352,7 @@ def _read_max_parallel(value: object) -> int:
 def _read_cache(value: object) -> bool:
     if not isinstance(value, bool):
         raise SettingError(f"cache={value!r}: write True or False")
-    if value:
-        raise SettingError("cache=True would have no effect in this version, so it is refused; leave it out")
-    return False
+    return value
 
 
 def _read_version(value: object) -> str:

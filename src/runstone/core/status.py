@@ -84,7 +84,8 @@ def status_object(info: RunInfo, state: RunState, observation: Observation) -> d
         "status": status,
         "recorded_status": state.status.value,
         "done": done,
-        "resumable": crashed or status in ("failed", "timed_out", "cancelled", "crashed", "degraded"),
+        "resumable": info.recoverable
+        and (crashed or status in ("failed", "timed_out", "cancelled", "crashed", "degraded")),
         "reason": Reason.DRIVER_GONE.value if crashed else _value(state.reason),
         "message": _message(info, state, observation, outputs, crashed=crashed),
         "status_source": observation.source,

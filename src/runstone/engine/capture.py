@@ -18,6 +18,7 @@ from runstone.engine import context, streams
 from runstone.engine.hooks import Hooks, level_of, message_of, text_of
 from runstone.engine.spoken import Spoken, pieces
 from runstone.folder.logs import STREAM_LEVELS, LogWriter
+from runstone.secrets.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +177,8 @@ def _warned(message: Warning | str, category: type[Warning], filename: str, line
 
 
 def _keep(speaker: Speaker, stream: str, text: str) -> None:
-    for piece in pieces(text):
+    # before it is cut into pieces: half of a secret is not recognised any more
+    for piece in pieces(redact(text)):
         _add(speaker, stream, STREAM_LEVELS[stream], piece)
 
 

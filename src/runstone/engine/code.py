@@ -23,7 +23,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from runstone.engine.failures import clean
-from runstone.engine.identity_modules import Owner, owner_of_function
+from runstone.engine.identity_modules import Owner, owner_of_function, shown_name
 from runstone.engine.identity_values import wrapped
 from runstone.engine.identity_walk import UNRESOLVED, Survey, digest, scanned
 from runstone.engine.importing import file_of
@@ -143,6 +143,13 @@ def loader(function: Callable[..., Any]) -> str | None:
         # a path that is no text cannot be written down
         return f"{path}:{name}" if clean(path) == path else None
     return None if module == "__main__" else f"{module}:{name}"
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function with that of its module, the same however its script was started."""
+    inner = _inner(function)
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    return clean(f"{shown_name(str(getattr(inner, '__module__', '')))}.{name}")
 
 
 def _inner(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ class Recorder(Protocol):
     """What code inside a block may add to the record of its run."""
 
     folder: str | None
+    run_id: str
 
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ArtifactSaved: ...
 
@@ -62,5 +63,5 @@ def place(what: str) -> Place:
     """Where the current thread or task is. what: the call that needs to know, for the error outside of any block."""
     found = _current.get()
     if found is None:
-        raise RunError(f"{what} only works inside a block, while a run computes it")
+        raise RunError(f"{what} only works inside a block, while a run computes it, or inside `with track(...)`")
     return found

@@ -36,6 +36,7 @@ GAIN_SECONDS = 5.0
 """A block that was shorter is not worth a word about where it ran."""
 
 if TYPE_CHECKING:
+    from runstone.engine.caching.run_cache import RunCache
     from runstone.engine.side_by_side import SideBySide
 
 _MADE = (BlockStatus.COMPLETED, BlockStatus.REUSED, BlockStatus.DEGRADED)
@@ -75,8 +76,9 @@ class Driver:
     error: the exception of the user's code that ended the run, if any, for the caller to chain to.
     """
 
-    def __init__(self, task: Task, recorder: Recorder, control: Control) -> None:
+    def __init__(self, task: Task, recorder: Recorder, control: Control, cache: RunCache | None = None) -> None:
         self.task = task
+        self.cache = cache
         self.recorder = recorder
         self.control = control
         self.values = Values(task.graph, task.params)
@@ -231,6 +233,7 @@ class Driver:
             values=self.values,
             extras=self.values.extras(block),
             code=self.task.codes.get(name, {}),
+            cache=self.cache if self.task.settings[name].cache else None,
         )
 
     def _start(self, name: str, side_by_side: SideBySide) -> None:
@@ -255,12 +258,15 @@ class Driver:
             # a time limit that is set to end so
             self.control.cancel(by="timeout", message=end.message, reason=end.reason or Reason.TIMEOUT)
         # what follows from a failure may show only when the last of several blocks above has ended
-        self._bad_ends = self._bad_ends or end.status is not BlockStatus.COMPLETED
+        self._bad_ends = self._bad_ends or end.status in _BAD_ENDS
         if self._bad_ends:
             self._consequences()
 
     def _record_end(self, name: str, end: BlockEnd, seconds: float) -> None:
         self.recorder.close_block(name)
+        if end.status is BlockStatus.REUSED:
+            # by whom, is recorded
+            return
         self.recorder.event(
             ev.BlockEnded,
             block=name,
@@ -274,6 +280,8 @@ class Driver:
             peak_memory=end.peak_memory,
             receipts=shortened(end.receipts),
         )
+        if self.cache is not None:
+            self.cache.ended(name, end)
 
     def _statuses(self) -> dict[str, BlockStatus]:
         return {name: block.status for name, block in self.recorder.state.blocks.items()}

@@ -11,6 +11,8 @@ from types import CodeType, TracebackType
 
 import msgspec
 
+from runstone.secrets.redaction import redact
+
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 # whose names are known without their module
@@ -49,7 +51,7 @@ def describe(error: BaseException, *, traceback: bool = True) -> Failure:
         message = str(error)
     except Exception as broken:
         message = f"<its message cannot be shown: {type(broken).__name__}>"
-    message = _kept(clean(message), MESSAGE_LIMIT)
+    message = _kept(clean(redact(message)), MESSAGE_LIMIT)
     if not traceback:
         return Failure(name, message, "")
     trace = error.__traceback__
@@ -59,7 +61,8 @@ def describe(error: BaseException, *, traceback: bool = True) -> Failure:
         text = _full(error, trace)
     else:
         text = f"Traceback (most recent call last):\n{_stack(trace)}{name}{': ' if message else ''}{message}\n"
-    return Failure(name, message, _kept(clean(text), TRACEBACK_LIMIT))
+    # before it is cut: half of a secret is not recognised any more
+    return Failure(name, message, _kept(clean(redact(text)), TRACEBACK_LIMIT))
 
 
 def _has_more(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ _LEFT_OUT = frozenset(
         "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
         "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__",
         "__parameters__", "__orig_bases__", "__abstractmethods__", "__hash__", "_abc_impl", "__annotations__",
-        "__protocol_attrs__", "__non_callable_proto_members__",
+        "__protocol_attrs__", "__non_callable_proto_members__", "__slotnames__",
     }
 )  # fmt: skip
 """Attributes of classes that say nothing, or nothing that others do not say."""

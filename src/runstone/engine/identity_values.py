@@ -97,6 +97,8 @@ class Texts:
         full = f"{kind.__module__}.{kind.__qualname__}"
         if full in _BY_REPR:
             return self._bounded(repr(value))
+        if full == "runstone.secrets.secret.Secret":
+            return self._secret(value)
         if is_idle(value) or is_a(value, _DESCRIPTORS) or full in _FIELDS:
             return full
         if full in _CONTAINERS:
@@ -128,6 +130,12 @@ class Texts:
         if singleton is not None:
             return singleton
         return self._instance(value, kind, full, depth)
+
+    def _secret(self, value: Any) -> str:
+        # a digest of the text itself would let others try guesses on it
+        if value.reference is None:
+            raise Unresolved
+        return f"secret {value.reference}"
 
     def _several(self, depth: int, *values: Any) -> str:
         return ", ".join([self.text(value, depth - 1) for value in values])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from runstone.core import events as ev
 from runstone.core.arrays import MappedArray, form_of
 from runstone.core.calls import CallPlan, plan_calls
+from runstone.core.graph import Parameter
 from runstone.core.reasons import Reason
 from runstone.core.settings import OnError
 from runstone.core.statuses import BlockStatus
@@ -18,6 +20,8 @@ from runstone.engine.errors import check_several, ended_by, raised, unstorable
 from runstone.engine.jitter import jitter
 from runstone.engine.work import BlockEnd, Work
 from runstone.errors import NotStorable
+from runstone.secrets.given import handed
+from runstone.secrets.secret import Secret
 
 
 def run(work: Work) -> BlockEnd | None:
@@ -28,6 +32,8 @@ def run(work: Work) -> BlockEnd | None:
     refusal = condition(work)
     if refusal is not None:
         return refusal
+    if work.cache is not None and (reused := work.cache.take(work)) is not None:
+        return reused
     plan = planned(work)
     if plan is None:
         return call(work)
@@ -97,6 +103,8 @@ def arguments_of(work: Work) -> tuple[list[Any], dict[str, Any]]:
         value = work.values[parameter.name]
         if type(value) is MappedArray:
             value = value.whole(form_of(parameter.annotation), work.settings.missing)
+        elif type(value) is Secret:
+            value = handed(value, parameter.annotation)
         if parameter.keyword_only:
             keywords[parameter.python_name] = value
         else:
@@ -105,7 +113,11 @@ def arguments_of(work: Work) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _sources(work: Work) -> dict[str, Any]:
-    return {parameter.name: work.values[parameter.name] for parameter in work.block.parameters}
+    return _given(work, work.block.parameters)
+
+
+def _given(work: Work, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    return {each.name: handed(work.values[each.name], each.annotation) for each in parameters}
 
 
 def condition(work: Work) -> BlockEnd | None:
@@ -119,7 +131,7 @@ def condition(work: Work) -> BlockEnd | None:
         plan = plan_calls(
             when,
             asked,
-            {parameter.name: work.values[parameter.name] for parameter in asked},
+            _given(work, asked),
             missing=work.settings.missing,
         )
         arguments = next(iter(plan.arguments(range(1))))

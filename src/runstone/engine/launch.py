@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from runstone import config
+from runstone.core import events as ev
 from runstone.core.calls import check_shapes
 from runstone.core.events import FORMAT
 from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.core.status import progress_fraction
-from runstone.engine import executors, surroundings
+from runstone.engine import context, executors, surroundings
 from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
@@ -27,8 +28,11 @@ from runstone.engine.failures import clean
 from runstone.engine.ledgered import Ledgered
 from runstone.engine.record_folder import FolderRecorder
 from runstone.engine.record_memory import MemoryRecorder
+from runstone.engine.stored_secrets import in_parameters
 from runstone.errors import InputError, SettingError
 from runstone.folder import clock, identity, inputs, pulse, writer
+from runstone.secrets.given import take_out
+from runstone.secrets.redaction import beginning, redact
 from runstone.version import VERSION
 
 if TYPE_CHECKING:
@@ -95,6 +99,8 @@ class Launched:
         finally:
             pulse.leave(recorder.heart)
             recorder.close()
+            if self.driver.cache is not None:
+                self.driver.cache.close()
         gains = self.driver.gains() if self._show in (None, True) else None
         if gains is not None and sys.stderr is not None:
             sys.stderr.write(f"{gains}\n")
@@ -142,11 +148,13 @@ def launch(
     take_over: bool = False,
     trigger: str = "script",
     job_id: str | None = None,
+    replay_of: str | None = None,
 ) -> Launched | Known:
     """Check everything, make the folder, record the start; or find that there is nothing to be done.
 
     resume, overwrite: what to do about a run that is in the folder already; take_over: a person's word that its driver
-    is dead. Raises InputError, SettingError (WorkspaceNotFound too), FolderError, StorageError.
+    is dead. replay_of: the run whose parameters these are. Raises InputError, SettingError (WorkspaceNotFound too),
+    FolderError, StorageError.
     """
     if (resume or overwrite) and not isinstance(run_folder, (str, os.PathLike)):
         raise SettingError("resume=True and overwrite=True are about a folder that is there: give run_folder=...")
@@ -170,7 +178,10 @@ def launch(
     for name, settings_of_block in resolved.items():
         executors.check(pipeline.blocks[name], settings_of_block)
     values = check_inputs(pipeline.graph, params)
+    configured = config.text()
+    secrets = take_out(pipeline.graph, values, configured)
     check_shapes(pipeline.graph, values)
+    cached = _cached(resolved, own, run_folder)
     described, blocks = pipeline.described
     task = Task(
         graph=pipeline.graph,
@@ -182,13 +193,14 @@ def launch(
         params=values,
     )
     run_id = new_id()
-    infos, large = inputs.describe(values, params) if run_folder is not None else ({}, {})
+    infos, large = inputs.describe(values, params, secrets.infos) if run_folder is not None else ({}, {})
     info = RunInfo(
         format=FORMAT,
         id=run_id,
         workspace=meant,
         job_id=job_id,
-        parent_id=_tracked_around(),
+        replay_of=replay_of,
+        parent_id=_run_around(),
         trigger=trigger,
         created_at=clock.now(),
         pipeline=described,
@@ -196,7 +208,7 @@ def launch(
         params=infos,
         tags=list(whole.tags),
         settings=_plain(whole),
-        config_hash=surroundings.config_hash(whole, resolved, config.text()),
+        config_hash=surroundings.config_hash(whole, resolved, configured),
         stop_on_failure=task.stop_on_failure,
         lease_seconds=LEASE_SECONDS,
         started_by=started_by(surroundings.commit(repository)),
@@ -213,7 +225,16 @@ def launch(
     if isinstance(begun, str):
         return Known(begun)
     begun.on_broken = control.break_off
-    driver = Driver(task, FolderRecorder(begun), control)
+    if begun.epoch == 1:
+        for code, message in (*secrets.warnings, *in_parameters(infos, large)):
+            begun.event(ev.Warned, code=code, message=message)
+    recorder = FolderRecorder(begun)
+    cache = None
+    if cached:
+        from runstone.engine.caching.run_cache import of_run
+
+        cache = of_run(recorder)
+    driver = Driver(task, recorder, control, cache)
     driver.offer_what_is_made()
     return Launched(driver, begun.info, show_progress, Ledgered(begun))
 
@@ -229,6 +250,23 @@ def _begin(
     from runstone.engine import resuming
 
     return resuming.begin(folder, info, large, resume=resume, overwrite=overwrite, unproven=take_over)
+
+
+def _cached(resolved: Mapping[str, Settings], own: Settings, run_folder: object) -> bool:
+    """Whether results of any block are to be looked for in the cache. Raises SettingError if they cannot be."""
+    if not any(settings.cache for settings in resolved.values()):
+        return False
+    if run_folder is None:
+        if own.cache:
+            raise SettingError(
+                "cache=True with run_folder=None: a run that is not kept neither takes results from the cache nor puts "
+                "any there; leave one of them out"
+            )
+        return False
+    from runstone.cache import limits
+
+    limits.configured()
+    return True
 
 
 def _folder(given: str | os.PathLike[str] | Auto, pipeline: str, run_id: str, workspace: str) -> str:
@@ -263,11 +301,14 @@ def _shown(show: bool | str | None) -> bool:
     return shell() is not None
 
 
-def _tracked_around() -> str | None:
-    """The tracked run that this one begins inside of; None if nothing was tracked in this process."""
+def _run_around() -> str | None:
+    """The run that this one begins inside of: a tracked one, or that of the block which starts it."""
     tracked = sys.modules.get("runstone.engine.track.tracked")
-    around = None if tracked is None else tracked.current()
-    return None if around is None else str(around.run_id)
+    around = None if tracked is None else tracked.innermost()
+    if around is not None:
+        return str(around.run_id)
+    place = context.current()
+    return None if place is None else place.recorder.run_id
 
 
 def new_id() -> str:
@@ -292,13 +333,21 @@ def _user() -> str:
     return name
 
 
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        # deleted, which is no reason not to run
+        return ""
+
+
 def started_by(commit: str) -> StartedBy:
     """How this process was started, by whom and where. commit: of the repository it was started in."""
     return StartedBy(
-        command=clean(shlex.join(sys.argv)[:2000]),
+        command=clean(beginning(shlex.join(map(redact, sys.argv)), 2000)),
         user=clean(_user()),
         host=clean(identity.host()),
-        cwd=clean(os.getcwd()),
+        cwd=clean(_current_folder()),
         python=f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
         runstone=VERSION,
         commit=commit,

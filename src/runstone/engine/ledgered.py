@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runstone import config
 from runstone.engine import streams
 from runstone.errors import FolderError, LedgerError, SettingError
 from runstone.ledger import place
@@ -30,6 +31,8 @@ class Ledgered:
         except SettingError as error:
             complain(str(error))
             found = None
+        for problem in config.untold():
+            _say(f"warning: {problem}")
         if found is None:
             self._writer.heard = None
             return
@@ -68,9 +71,13 @@ def tell(folder: str, run_id: str) -> None:
 
 def complain(reason: str) -> None:
     """Say what keeps runs out of the ledger, where the user looks; the work goes on."""
+    _say(f"runs are recorded in their folders alone for now: {reason}")
+
+
+def _say(what: str) -> None:
     stream: Any = streams.beneath("stderr")
     try:
-        stream.write(f"runstone: runs are recorded in their folders alone for now: {reason}\n")
+        stream.write(f"runstone: {what}\n")
         stream.flush()
     except (AttributeError, OSError, ValueError):
         return

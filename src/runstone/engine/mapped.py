@@ -143,5 +143,15 @@ def _hand_on(work: Work, portion: Portion, cells: Cells | None) -> dict[str, lis
     return shapes
 
 
+def shapes_of(work: Work, plan: CallPlan) -> dict[str, list[int]]:
+    """The lengths of axes that come out of the values, of a block all of whose elements are recorded."""
+    mapspec = work.block.graph_block().mapspec
+    assert mapspec is not None
+    if not mapspec.internal_axes:
+        return {}
+    made = {name: work.recorder.made(name, plan.count).load() for name in work.block.outputs}
+    return {name: _inner(array.shape, array.external) for name, array in made.items()}
+
+
 def _inner(shape: Sequence[int], external: Sequence[bool]) -> list[int]:
     return [length for length, outer in zip(shape, external, strict=True) if not outer]

@@ -344,8 +344,17 @@ def shared() -> Pool:
     with _making:
         if _shared is None:
             _shared = Pool()
-            atexit.register(_shared.close)
+            atexit.register(_leave, _shared)
         return _shared
+
+
+def _leave(pool: Pool) -> None:
+    pool.close()
+    if pool is _shared:
+        # loaded at the end, by those who had workers; not by a fork of them
+        from runstone.engine.track import of_workers
+
+        of_workers.bring()
 
 
 def _after_fork() -> None:

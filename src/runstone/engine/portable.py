@@ -19,6 +19,8 @@ from runstone.engine.record import Recorder, Stored
 from runstone.engine.work import Values, Work
 from runstone.errors import NotPortable, RunstoneError
 from runstone.folder.logs import LogWriter
+from runstone.secrets import redaction
+from runstone.secrets.secret import Secret, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +33,10 @@ class StaleCode(RunstoneError):
 class Portable(msgspec.Struct, frozen=True, kw_only=True):
     """What another process needs to execute a block run.
 
-    sources: parameter -> its value, or where it is stored. folder: of the run, None if it is not kept. function: the
-    identity of the function alone, as the driver knows it. logs: where what is said is kept; setup: of `logging`.
+    sources: parameter -> its value, or where it is stored. folder, run_id: of the run, whose folder is None if it is
+    not kept. function: the identity of the function alone, as the driver knows it. logs: where what is said is kept;
+    setup: of `logging`.
+    secrets: what is to be kept out of all that the other process writes.
     """
 
     block: Block[..., Any]
@@ -40,9 +44,21 @@ class Portable(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, Any]
     extras: dict[str, Any]
     folder: str | None
+    run_id: str
     logs: LogWriter | None
     setup: LogSetup
     function: str | None
+    secrets: tuple[str, ...] = ()
+
+
+class Carried:
+    """A secret on its way to another process, which no Secret goes by itself; it arrives as one."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (self._secret.reference, self._secret.reveal())
 
 
 class Received:
@@ -70,6 +86,7 @@ class Received:
 def pack(work: Work, values: Values, folder: str | None) -> bytes:
     """Pickle a block run; functions of `__main__` travel by value. Raises NotPortable, naming the culprit."""
     sources = {parameter.name: values.portable(parameter.name) for parameter in work.block.parameters}
+    sources = {name: Carried(value) if type(value) is Secret else value for name, value in sources.items()}
     task = Portable(
         block=work.block,
         # the condition was asked already, and which executor this is, was decided
@@ -77,10 +94,12 @@ def pack(work: Work, values: Values, folder: str | None) -> bytes:
         sources=sources,
         extras=work.extras,
         folder=folder,
+        run_id=work.recorder.run_id,
         logs=work.recorder.logs,
         setup=log_setup(),
         # objects that can be called travel by value
         function=work.code.get("function") if isinstance(work.block.function, FunctionType) else None,
+        secrets=redaction.known(),
     )
     try:
         return _dumps(task)
@@ -100,6 +119,8 @@ def unpack(data: memoryview, path: Iterable[str]) -> Portable:
             f"what the block needs cannot be unpacked in another process: {type(error).__name__}: {error}; make it "
             "inside of the function, or use executor='inline' or 'threads'"
         ) from error
+    for value in task.secrets:
+        redaction.learn(value)
     block = task.block
     here = code.parts(block.function, block.settings.version, None).get("function")
     if task.function is not None and UNRESOLVED not in (here, task.function) and here != task.function:

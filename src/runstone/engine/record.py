@@ -86,6 +86,7 @@ class Recorder(Protocol):
     """
 
     folder: str | None
+    run_id: str
     state: run_state.RunState
     logs: LogWriter | None
     ticks: list[Callable[[float], None]]

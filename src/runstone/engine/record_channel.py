@@ -31,8 +31,9 @@ class ChannelRecorder:
     folder: of the run; artifacts are copied there by the worker itself.
     """
 
-    def __init__(self, channel: Says, folder: str | None) -> None:
+    def __init__(self, channel: Says, folder: str | None, run_id: str) -> None:
         self.folder = folder
+        self.run_id = run_id
         self.logs: LogWriter | None = None
         self.state = run_state.initial(())
         self.ticks: list[Callable[[float], None]] = []

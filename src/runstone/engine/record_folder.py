@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstone.core import events as ev
 from runstone.core.reasons import Reason
@@ -11,10 +11,14 @@ from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
 from runstone.engine.capture import complain, finish_block
 from runstone.engine.encode import ElementEncoder, encode_values
-from runstone.engine.record import Elements, Encoded, Stored
+from runstone.engine.record import E, Elements, Encoded, Stored
+from runstone.engine.stored_secrets import StoredSecrets
 from runstone.folder import artifacts, manifest
 from runstone.folder.logs import LogWriter
 from runstone.folder.writer import RunWriter
+
+if TYPE_CHECKING:
+    from runstone.engine.caching.keeper import Keeper
 
 
 class FolderRecorder:
@@ -23,12 +27,16 @@ class FolderRecorder:
     def __init__(self, writer: RunWriter) -> None:
         self.writer = writer
         self.folder: str | None = writer.folder
+        self.run_id = writer.info.id
         self.logs: LogWriter | None = LogWriter(writer.folder, writer.epoch, on_refused=complain)
         self.state = writer.state
         self.event = writer.event
         self.ticks = writer.ticks
         self.flush = writer.flush
         self._encoder = ElementEncoder()
+        self._stored_secrets = StoredSecrets(writer)
+        # of blocks whose results go into the cache
+        self.keepers: dict[str, Keeper] = {}
 
     @property
     def heart(self) -> RunWriter:
@@ -46,6 +54,20 @@ class FolderRecorder:
     def chunk(self, encoded: Encoded) -> None:
         """Record a chunk as whoever computed it has encoded it."""
         self.writer.chunk(encoded.header, encoded.payload)
+        self._stored_secrets.look(encoded.header.block, encoded.payload)
+        keeper = self.keepers.get(encoded.header.block)
+        if keeper is not None:
+            keeper.chunk(encoded.header, encoded.payload)
+
+    def listen(self) -> None:
+        """Let those who keep results know of the artifacts of their blocks."""
+        self.event = self._heard
+
+    def _heard(self, kind: type[E], **fields: Any) -> E:
+        event = self.writer.event(kind, **fields)
+        if isinstance(event, ev.ArtifactSaved) and event.block in self.keepers:
+            self.keepers[event.block].saved_artifact(event.element)
+        return event
 
     def values(self, block: str, values: Mapping[str, Any]) -> dict[str, ev.StoredValue]:
         """Store the outputs of a block that is not mapped. Small ones come back, to live in its `ended` event; the
@@ -59,6 +81,7 @@ class FolderRecorder:
     def keep_small(self, small: Mapping[str, ev.StoredValue]) -> None:
         """These outputs will live in an event."""
         for name, stored in small.items():
+            self._stored_secrets.look_at_small(name, stored)
             self.writer.keep_value(name, stored.value)
 
     def made(self, output: str, count: int | None) -> Any:
@@ -68,6 +91,8 @@ class FolderRecorder:
     def artifact(self, block: str, element: int | None, source: str, **fields: Any) -> ev.ArtifactSaved:
         """Copy a file into the run and record it."""
         saved = artifacts.save(self.writer, source, block=block, element=element, **fields)
+        if block in self.keepers:
+            self.keepers[block].saved_artifact(element)
         self.flush()
         return saved
 
@@ -75,6 +100,7 @@ class FolderRecorder:
         """Nothing more comes of this block."""
         finish_block(self.logs, block)
         self.writer.close_pack(block)
+        self.keepers.pop(block, None)
 
     def end(self, status: RunStatus, reason: Any = None, message: str = "", receipts: Sequence[Receipt] = ()) -> None:
         """Record the end, with everything before it on the disk."""

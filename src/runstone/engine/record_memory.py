@@ -32,6 +32,7 @@ class MemoryRecorder:
 
     def __init__(self, info: RunInfo) -> None:
         self.folder: str | None = None
+        self.run_id = info.id
         self.logs: LogWriter | None = None
         self.info = info
         self.state = run_state.initial(block.name for block in info.blocks)

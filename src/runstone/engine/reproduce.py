@@ -11,6 +11,7 @@ from runstone.core.records import BlockInfo, RunInfo
 from runstone.core.settings import Missing
 from runstone.engine.importing import attribute, import_named
 from runstone.errors import RunError
+from runstone.secrets.given import handed
 
 
 def call_again(
@@ -33,10 +34,10 @@ def call_again(
     plan = plan_calls(
         block.function,
         block.parameters,
-        {parameter.name: value(parameter.name) for parameter in block.parameters},
+        {parameter.name: handed(value(parameter.name), parameter.annotation) for parameter in block.parameters},
         mapspec=block.mapspec if block.graph_block().is_mapped else None,
         missing=None if described.missing is None else Missing(described.missing),
-        extras={each: value(each) for each in params if each not in taken} if block.takes_extra else {},
+        extras={each: handed(value(each), Any) for each in params if each not in taken} if block.takes_extra else {},
     )
     arguments, keywords = split_arguments(block.parameters, plan.arguments_of(element or 0))
     return block.function(*arguments, **keywords)

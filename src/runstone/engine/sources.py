@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from runstone.core import events as ev
+from runstone.core.annotated import Annotation
 from runstone.core.arrays import Form, MappedArray
 from runstone.core.records import RunInfo
 from runstone.core.run_state import RunState
@@ -17,6 +18,7 @@ from runstone.engine.reproduce import call_again
 from runstone.engine.work import Values
 from runstone.errors import FolderError, RunError, Untrusted
 from runstone.folder import observe, read
+from runstone.folder.annotations import read_from
 from runstone.folder.load import Loader, StoredArray
 from runstone.folder.observe import duration
 
@@ -77,6 +79,8 @@ class Source(Protocol):
 
     def artifacts(self) -> list[ev.ArtifactSaved]: ...
 
+    def annotations(self) -> list[Annotation]: ...
+
     def reproduce(self, block: str, element: int | None) -> Any: ...
 
 
@@ -133,6 +137,9 @@ class FolderSource:
 
     def artifacts(self) -> list[ev.ArtifactSaved]:
         return self._loader.artifacts()
+
+    def annotations(self) -> list[Annotation]:
+        return read_from(self._path)
 
     def reproduce(self, block: str, element: int | None) -> Any:
         if not self._loader.trust:
@@ -195,6 +202,9 @@ class MemorySource:
         return self._recorder.errors
 
     def artifacts(self) -> list[ev.ArtifactSaved]:
+        return []
+
+    def annotations(self) -> list[Annotation]:
         return []
 
     def reproduce(self, block: str, element: int | None) -> Any:

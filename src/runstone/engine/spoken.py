@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from runstone.folder.logs import MESSAGE_LIMIT
+from runstone.secrets.redaction import redact_open, unfinished
 
 
 class BySomebody(Protocol):
@@ -53,8 +54,9 @@ class Spoken(Generic[S]):
             for line in whole.split("\n"):
                 self._keep(speaker, stream, settled(line))
         if len(tail) > MESSAGE_LIMIT:
-            self._keep_unfinished(speaker, stream, tail)
-        elif tail:
+            begun, tail = parted(tail)
+            self._keep_unfinished(speaker, stream, begun)
+        if tail:
             self._waiting[key] = speaker, (overwritten(tail) if "\r" in tail else tail)
 
     def finish(self, logs: Any, block: str | None = None) -> None:
@@ -64,13 +66,20 @@ class Spoken(Generic[S]):
                 self._keep_unfinished(speaker, key[0], text)
 
     def _keep_unfinished(self, speaker: S, stream: str, line: str) -> None:
-        self._keep(speaker, stream, settled(line))
+        self._keep(speaker, stream, redact_open(settled(line)))
         if self.unfinished is not None:
             self.unfinished(stream)
 
     def forget(self) -> None:
         """Keep nothing of what waits."""
         self._waiting.clear()
+
+
+def parted(line: str) -> tuple[str, str]:
+    """A line that is too long to wait for its end: what can be kept of it, and its last part if a secret may begin
+    there."""
+    waits = unfinished(line)
+    return (line[: len(line) - waits], line[len(line) - waits :]) if waits < len(line) else (line, "")
 
 
 def overwritten(line: str) -> str:

@@ -29,6 +29,7 @@ from runstone.engine.interrupts import KEYBOARD, TERMINATED
 from runstone.engine.launch import Launched
 from runstone.errors import RunstoneError
 from runstone.folder import requests
+from runstone.folder.resolve import shown, typed
 
 _LOOK = 0.1
 _FIRST = 0.3
@@ -189,6 +190,15 @@ class Supervisor:
                 receipts=[self._receipt],
             )
 
+    def _death(self, by: str) -> str:
+        """That the driver was killed, and what to do about it, in a line."""
+        if self._told is None:
+            return f"the process that was to execute the run was killed by {by}, before it was recorded"
+        return (
+            f"the process that executed the run was killed by {by}; what it recorded is kept in "
+            f"{shown(self._told.folder)}: runstone resume {typed(self._told.folder)}"
+        )
+
     def _code(self, status: int) -> int:
         if self._asked is not None and self._asked[1] in _SIGNALS:
             return 128 + _SIGNALS[self._asked[1]]
@@ -196,6 +206,5 @@ class Supervisor:
             return os.WEXITSTATUS(status)
         if self._receipt is not None:
             return 1
-        name = signal.Signals(os.WTERMSIG(status)).name
-        sys.stderr.write(f"the process that executed the run was killed by {name}\n")
+        sys.stderr.write(f"{self._death(signal.Signals(os.WTERMSIG(status)).name)}\n")
         return 128 + os.WTERMSIG(status)

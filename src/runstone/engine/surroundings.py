@@ -104,7 +104,11 @@ _found: tuple[str, str, str, str] | None = None
 
 def ask() -> State | None:
     """Begin to find out the commit, unless it is known; does not wait. Returns what `commit` is to be asked with."""
-    state = _repository(os.getcwd())
+    try:
+        state = _repository(os.getcwd())
+    except FileNotFoundError:
+        # the current folder was deleted
+        return None
     with _lock:
         _ask(state)
     return state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,10 @@ from runstone.core.settings import Settings
 from runstone.core.statuses import BlockStatus
 from runstone.engine.control import Control
 from runstone.engine.record import Recorder, Stored
+from runstone.secrets.given import handed
+
+if TYPE_CHECKING:
+    from runstone.engine.caching.run_cache import RunCache
 
 
 class Sources(Protocol):
@@ -64,7 +68,9 @@ class Values:
 
     def extras(self, block: Block[..., Any]) -> dict[str, Any]:
         """What goes into the `**kwargs` of a block."""
-        return extra_inputs(self._graph, self.params) if block.takes_extra else {}
+        if not block.takes_extra:
+            return {}
+        return {name: handed(value, Any) for name, value in extra_inputs(self._graph, self.params).items()}
 
     def keep_all(self) -> None:
         """Hold on to everything: there is no folder to load it from later."""
@@ -93,7 +99,11 @@ class Values:
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """One block run to be executed. extras: what goes into its `**kwargs`; code: the identity of its code."""
+    """One block run to be executed.
+
+    extras: what goes into its `**kwargs`; code: the identity of its code; cache: where its results are looked for and
+    kept, None if they are not.
+    """
 
     block: Block[..., Any]
     settings: Settings
@@ -102,10 +112,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     values: Sources
     extras: dict[str, Any] = {}
     code: dict[str, str] = {}
+    cache: RunCache | None = None
 
 
 class BlockEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How a block run ended. error: the exception behind it, for the caller to chain to.
+    """How a block run ended; REUSED if all of it came out of the cache, which is recorded by then.
+
+    error: the exception behind it, for the caller to chain to.
 
     receipts: of the processes that were ended from outside. cpu_seconds, peak_memory (bytes): of the last attempt, if
     it had a process of its own.

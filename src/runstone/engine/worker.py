@@ -140,7 +140,7 @@ class PortableRun:
         self._plan: CallPlan | None = None
 
     def _work(self, says: Says) -> Work:
-        recorder = ChannelRecorder(says, self._task.folder)
+        recorder = ChannelRecorder(says, self._task.folder, self._task.run_id)
         return work_of(self._task, self._values, recorder, self._control)
 
     @contextlib.contextmanager

@@ -11,8 +11,9 @@ from typing import Any
 from runstone.engine import capture, log_relay, streams
 from runstone.engine.capture import Speaker
 from runstone.engine.echo import Frames, Kind
-from runstone.engine.spoken import overwritten, pieces, settled
+from runstone.engine.spoken import overwritten, parted, pieces, settled
 from runstone.folder.logs import MESSAGE_LIMIT, STREAM_LEVELS
+from runstone.secrets.redaction import redact, redact_open
 
 _PIECE = 64 * 1024
 _ROUNDS = 16
@@ -41,7 +42,9 @@ class Lines:
         self._speaker = first
         self._tail = overwritten(tail) if "\r" in tail else tail
         if len(self._tail) > MESSAGE_LIMIT:
+            self._tail, rest = parted(self._tail)
             self.finish()
+            self._tail = rest
 
     def follow(self, text: str, speaker: Speaker | None) -> None:
         """The same for lines that the worker keeps itself: only the one that has no end is remembered."""
@@ -60,12 +63,12 @@ class Lines:
         """No more comes: keep the line that has no end."""
         tail, self._tail = self._tail, ""
         if tail:
-            self._keep(self._speaker, tail)
+            self._keep(self._speaker, redact_open(tail))
 
     def _keep(self, speaker: Speaker | None, line: str) -> None:
         if speaker is None:
             return
-        for piece in pieces(settled(line)):
+        for piece in pieces(redact(settled(line))):
             speaker.logs.add(
                 piece,
                 level=STREAM_LEVELS[self._stream],

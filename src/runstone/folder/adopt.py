@@ -126,15 +126,15 @@ def _record(
     writer: RunWriter, plan: BlockPlan, holding: Holding, files: list[tuple[ev.AdoptedFile, _Share]], from_run: str
 ) -> None:
     """Write the events of one block; the last of them ends it, if nothing is left to be computed."""
-    steps = [step for file, shares in files for step in _steps(file, shares)]
+    taken = [step for file, shares in files for step in steps(file, shares)]
     whole = plan.action is Action.REUSE
-    for file, shares in steps[:-1] if whole else steps:
+    for file, shares in taken[:-1] if whole else taken:
         writer.event(
             ev.BlockAdopted, block=plan.name, from_run=from_run, shape=holding.shape, files=[file], outputs=shares
         )
     if not whole:
         return
-    file_list, shares = ([steps[-1][0]], steps[-1][1]) if steps else ([], {})
+    file_list, shares = ([taken[-1][0]], taken[-1][1]) if taken else ([], {})
     writer.event(
         ev.BlockAdopted,
         block=plan.name,
@@ -150,7 +150,7 @@ def _record(
         writer.keep_value(name, stored.value)
 
 
-def _steps(file: ev.AdoptedFile, shares: _Share) -> Iterator[tuple[ev.AdoptedFile, _Share]]:
+def steps(file: ev.AdoptedFile, shares: Mapping[str, ev.AdoptedOutput]) -> Iterator[tuple[ev.AdoptedFile, _Share]]:
     """A file in as many events as its ranges need; what is taken of its outputs is told with the first."""
     for at in range(0, len(file.elements), RANGES_AN_EVENT):
         part = msgspec.structs.replace(file, elements=file.elements[at : at + RANGES_AN_EVENT])

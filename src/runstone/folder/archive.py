@@ -59,9 +59,7 @@ def archive(folder: str, file: str, *, as_it_is: bool = False) -> Archived:
     as_it_is: also of a run that goes on, or whose process is not proven dead.
     Raises FileNotFoundError if there is no run, FolderError, StorageError if the file is there or cannot be written.
     """
-    path = os.path.abspath(file)
-    if os.path.lexists(path):
-        raise StorageError(f"{file} is there already, and nothing is overwritten; name another file")
+    path = _free(file)
     with Look(folder) as look:
         reading = read_look(look, bounded=False)
         if not (reading.state.done or reading.gone or as_it_is):
@@ -79,7 +77,7 @@ def archive(folder: str, file: str, *, as_it_is: bool = False) -> Archived:
                 size = os.fstat(to.fileno()).st_size
             _publish(private, path, file)
         except OSError as error:
-            raise disk.refused(error, path) from error
+            raise StorageError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from error
         finally:
             disk.remove(private)
     disk.sync_folder(os.path.dirname(path))
@@ -92,6 +90,18 @@ def archive(folder: str, file: str, *, as_it_is: bool = False) -> Archived:
         ended=listed.ended,
         left_out=left_out,
     )
+
+
+def _free(file: str) -> str:
+    """The absolute path of a file that can be there and is not. Raises StorageError."""
+    path = os.path.abspath(file)
+    if not file or os.path.isdir(path) or not os.path.basename(file):
+        raise StorageError(f"{file} is a folder: name a file in it" if file else "name a file to write")
+    if os.path.lexists(path):
+        raise StorageError(f"{file} is there already, and nothing is overwritten; name another file")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise StorageError(f"{file} cannot be written: there is no folder {os.path.dirname(file)}; make it")
+    return path
 
 
 def digests(look: Look) -> list[ArchivedFile]:

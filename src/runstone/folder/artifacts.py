@@ -14,6 +14,7 @@ from runstone.core.events import ArtifactSaved
 from runstone.errors import InputError
 from runstone.folder import disk, layout
 from runstone.folder.writer import RunWriter
+from runstone.secrets.redaction import redacted
 
 _PIECE = 1024 * 1024
 METADATA_LIMIT = 16 * 1024
@@ -99,7 +100,7 @@ def copy_in(
         "sha256": digest,
         "block": block,
         "element": element,
-        "metadata": metadata or {},
+        "metadata": redacted(metadata or {}),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+from runstone import config
 from runstone.folder.error_detail import ErrorDetail
 
 
@@ -38,4 +39,6 @@ def _quoted(text: str) -> str:
 
 
 def _python(call: str) -> str:
-    return f"python -c {shlex.quote(f'import runstone; {call}')}"
+    workspace = config.chosen_workspace()
+    said = "" if workspace is None else f"{config.WORKSPACE_VARIABLE}={shlex.quote(workspace)} "
+    return f"{said}python -c {shlex.quote(f'import runstone; {call}')}"

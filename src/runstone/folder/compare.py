@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import msgspec
+
 from runstone.core.compare import (
     CODE,
     COMMIT,
@@ -27,15 +29,16 @@ from runstone.core.records import BlockInfo, ParamInfo, RunInfo
 from runstone.core.reuse import UNRESOLVED
 from runstone.core.status import block_statuses
 from runstone.core.statuses import BlockStatus
-from runstone.errors import FolderError
+from runstone.errors import FolderError, NotStorable
 from runstone.folder import input_digests
 from runstone.folder.load import Loader
 from runstone.folder.look import Look
 from runstone.folder.manifest import first_error
 from runstone.folder.observe import block_seconds, observation, observe
+from runstone.folder.preview import preview
 from runstone.folder.read import Reading, read_look
 from runstone.folder.value_facts import of_output, of_value
-from runstone.folder.values import decode_small
+from runstone.folder.values import decode_small, encode_small
 
 _PACKAGE = "package:"
 _AS_TEXT = ("python", "version")
@@ -64,7 +67,7 @@ def facts(folder: str, *, trust: bool = False) -> RunFacts:
     words = block_statuses(info, reading.state, observation(reading, path), status["outputs"])
     loader = Loader(path, trust=trust)
     outputs = {block.name: _outputs(loader, reading, block) for block in info.blocks}
-    parameters, inputs = _parameters(info, digests)
+    parameters, inputs = _parameters(info, digests, Loader(path, trust=False))
     told = {
         RUN: _run(info, status["status"], first_error(reading.state)),
         PARAMETERS: parameters,
@@ -103,13 +106,21 @@ def _texts(told: dict[str, str | None]) -> dict[str, Fact]:
     return {name: Fact(shown=said, mark=said) for name, said in told.items() if said}
 
 
-def _parameters(info: RunInfo, digests: dict[str, str | None]) -> tuple[dict[str, Fact], dict[str, Fact]]:
-    """Those that are kept in the record itself, by their values; and the larger ones, by their digests."""
+def _parameters(
+    info: RunInfo, digests: dict[str, str | None], loader: Loader
+) -> tuple[dict[str, Fact], dict[str, Fact]]:
+    """Those that are small, by their values; and the larger ones, by their digests."""
     small: dict[str, Fact] = {}
     large: dict[str, Fact] = {}
-    for name, param in info.params.items():
-        digest = digests.get(name)
-        if param.is_small:
+    for name, given in info.params.items():
+        param, digest = given, digests.get(name)
+        if not given.is_small and given.secret is None and given.preview is None:
+            param = _taken_in(name, given, loader)
+            digest = input_digests.of_new({name: param}, {})[name] if param.is_small else digest
+        if param.secret is not None:
+            shown = f"{in_words(param.preview)} ({digest[:_DIGEST_SHOWN]})" if digest else in_words(param.preview)
+            small[name] = Fact(shown=shown, mark=digest)
+        elif param.is_small:
             fact = _small(param)
             small[name] = Fact(shown=fact.shown, mark=digest, text=fact.text, number=fact.number)
         else:
@@ -117,6 +128,19 @@ def _parameters(info: RunInfo, digests: dict[str, str | None]) -> tuple[dict[str
             shown = f"{said} ({digest[:_DIGEST_SHOWN]})" if digest else f"{said} (cannot be read)"
             large[name] = Fact(shown=shown, mark=digest)
     return small, large
+
+
+def _taken_in(name: str, param: ParamInfo, loader: Loader) -> ParamInfo:
+    """A parameter without a preview, for which the record had no room: as another run has it there, if it is small."""
+    try:
+        value = loader.param(name)
+        raw = encode_small(value)
+    except (FolderError, NotStorable):
+        # a pickle, or damaged
+        return param
+    if raw is None:
+        return param
+    return ParamInfo(type=param.type, value=msgspec.json.decode(raw), preview=preview(value), source=param.source)
 
 
 def _small(param: ParamInfo) -> Fact:

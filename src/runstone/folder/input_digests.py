@@ -1,6 +1,7 @@
 """Digests of the parameters of a run, by the bytes in which they are stored: equal digests, equal values.
 
-Not the other way round: a value that is pickled may have other bytes in another process.
+Not the other way round: a value that is pickled may have other bytes in another process. Of a secret it is the HMAC
+that the record holds, and None if that has none.
 """
 
 from __future__ import annotations
@@ -25,17 +26,26 @@ _encode = msgspec.json.Encoder().encode
 def of_new(infos: Mapping[str, ParamInfo], large: Mapping[str, Column]) -> dict[str, str | None]:
     """Of a run that is about to start; both as `inputs.describe` gives them."""
     return {
-        name: _small(info.value) if info.is_small else _large(large[name].meta, large[name].data)
+        name: _in_record(info) if _is_in_record(info) else _large(large[name].meta, large[name].data)
         for name, info in infos.items()
     }
 
 
 def of_run(look: Look, infos: Mapping[str, ParamInfo]) -> dict[str, str | None]:
     """Of a run in a folder; None for a parameter whose bytes are missing or damaged. Nothing is unpickled."""
-    found = {name: _small(info.value) if info.is_small else None for name, info in infos.items()}
-    if None in found.values():
-        found.update({name: told for name, told in _stored(look).items() if found.get(name, "") is None})
+    found = {name: _in_record(info) if _is_in_record(info) else None for name, info in infos.items()}
+    if not all(map(_is_in_record, infos.values())):
+        stored = _stored(look)
+        found.update({name: stored.get(name) for name, info in infos.items() if not _is_in_record(info)})
     return found
+
+
+def _is_in_record(info: ParamInfo) -> bool:
+    return info.is_small or info.secret is not None
+
+
+def _in_record(info: ParamInfo) -> str | None:
+    return _small(info.value) if info.secret is None else info.secret.digest
 
 
 def _stored(look: Look) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runstone.core.events import Chunk, ColumnMeta
-from runstone.core.records import ParamInfo
+from runstone.core.records import ParamInfo, SecretInfo
 from runstone.errors import FolderError, InputError, NotStorable
 from runstone.folder import clock, disk, layout
 from runstone.folder.look import Look, read_at
@@ -16,6 +16,8 @@ from runstone.folder.pack import encode_frame
 from runstone.folder.preview import preview, type_name
 from runstone.folder.scan import frames
 from runstone.folder.values import Column, decode_column, decode_small, encode_column, encode_small
+from runstone.secrets.redaction import MASK
+from runstone.secrets.secret import recorded
 
 Large = dict[str, Column]
 
@@ -27,17 +29,25 @@ ROOM = 1024 * 1024
 _BESIDE = 200
 
 
-def describe(params: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, ParamInfo], Large]:
+def describe(
+    params: Mapping[str, Any], given: Mapping[str, Any], secrets: Mapping[str, SecretInfo] | None = None
+) -> tuple[dict[str, ParamInfo], Large]:
     """What `run.json` says about every parameter, and the columns of those that are too large for it.
 
-    params: all values of the run; given: those that the caller named, the others are defaults.
+    params: all values of the run; given: those that the caller named, the others are defaults. secrets: what is kept of
+    those that are secrets, instead of their values.
     Raises InputError for a value that cannot be stored.
     """
+    secrets = secrets or {}
     infos: dict[str, ParamInfo] = {}
     large: Large = {}
     room = ROOM
     for name, value in params.items():
         source = "caller" if name in given else "default"
+        if name in secrets:
+            kept = secrets[name]
+            infos[name] = ParamInfo(type="Secret", preview=kept.reference or MASK, source=source, secret=kept)
+            continue
         shown = preview(value) if room > 0 else None
         try:
             raw = encode_small(value) if room > 0 else None
@@ -80,8 +90,13 @@ def save(folder: str, large: Large) -> tuple[str, str]:
 
 
 def load(look: Look, infos: Mapping[str, ParamInfo], name: str, *, trust: bool) -> Any:
-    """The value of a parameter. Raises KeyError, Untrusted, FolderError."""
+    """The value of a parameter; of a secret a `Secret` that only tells where it is found.
+
+    Raises KeyError, Untrusted, FolderError.
+    """
     info = infos[name]
+    if info.secret is not None:
+        return recorded(info.secret.reference)
     if info.is_small:
         return decode_small(info.value, trust=trust)
     descriptor = look.open(layout.INPUTS_PACK)

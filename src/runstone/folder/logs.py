@@ -17,6 +17,7 @@ import msgspec
 
 from runstone.errors import StorageError
 from runstone.folder import clock, disk, layout
+from runstone.secrets.redaction import redact
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -107,9 +108,9 @@ class LogWriter:
                         block=block,
                         element=element,
                         attempt=attempt,
-                        logger=logger,
+                        logger=redact(logger),
                         pid=0 if pid == self.driver else pid,
-                        message=message,
+                        message=redact(message),
                     )
                 ),
             )

@@ -116,10 +116,14 @@ def _status(path: str, block: str | None) -> dict[str, Any]:
         return door.status(path, block)
 
 
-def failure(path: str, word: str, error: str) -> dict[str, Any]:
-    """The answer for a folder that gives no status object."""
-    folder = printable(os.path.abspath(path))
-    return {"run_folder": folder, "status": word, "status_source": "disk_heuristic", "error": printable(error)}
+def failure(path: str | None, word: str, error: str) -> dict[str, Any]:
+    """The answer for a folder that gives no status object. path: None for a run that has no folder."""
+    return {
+        "run_folder": None if path is None else printable(os.path.abspath(path)),
+        "status": word,
+        "status_source": "disk_heuristic" if path is not None else "ledger",
+        "error": printable(error),
+    }
 
 
 def printable(text: str) -> str:

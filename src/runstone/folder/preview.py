@@ -31,6 +31,9 @@ from typing import Any, cast
 
 import msgspec
 
+from runstone.secrets import redaction
+from runstone.secrets.secret import Secret
+
 MAX_BYTES = 2048
 """A preview is at most this long as JSON."""
 
@@ -81,6 +84,8 @@ def _type_name(value: object) -> str:
     kind = type(value)
     if value is None:
         return "None"
+    if kind is Secret:
+        return "Secret"
     if kind in (list, tuple, set, frozenset):
         return f"{kind.__name__}[{len(cast('list[object]', value))}]"
     library, name = _known(kind)
@@ -138,7 +143,8 @@ def _shown(value: object, size: _Size) -> object:
         return _show_text(cast("str", value), size)
     if kind in (bytes, bytearray):
         blob = cast("bytes", value)
-        return {"type": kind.__name__, "length": len(blob), "text": bytes(blob[: size.text // 4]).hex()}
+        begun = bytes(blob[: size.text // 4 + redaction.longest()])
+        return {"type": kind.__name__, "length": len(blob), "text": _hex(begun, size.text // 4)}
     # The base classes' own methods, so that a subclass runs none of its own.
     if issubclass(kind, dict):
         mapping = cast("dict[object, object]", value)
@@ -146,6 +152,8 @@ def _shown(value: object, size: _Size) -> object:
     for base in (list, tuple, set, frozenset):
         if issubclass(kind, base):
             return _show_items(value, base.__len__(cast("Any", value)), base.__iter__(cast("Any", value)), size)
+    if kind is Secret:
+        return cast("Secret", value).reference or redaction.MASK
     library, name = _known(kind)
     if (library, name) == ("numpy", "ndarray"):
         return _show_array(value, size)
@@ -166,7 +174,7 @@ def _shown(value: object, size: _Size) -> object:
 
 def _show_int(number: int, size: _Size) -> object:
     if -_SAFE_INT <= number <= _SAFE_INT:
-        return number
+        return redaction.redacted(number)
     if number.bit_length() <= 2000:
         return {"type": "int", "text": _cut(str(number), size)}
     return {"type": "int", "text": f"{'-' if number < 0 else ''}an integer of {number.bit_length()} bits"}
@@ -174,8 +182,17 @@ def _show_int(number: int, size: _Size) -> object:
 
 def _show_text(text: str, size: _Size) -> object:
     if len(text) <= size.text:
-        return _clean(text)
-    return {"type": "str", "length": len(text), "text": _clean(text[: size.text])}
+        return _clean(redaction.redact(text))
+    return {"type": "str", "length": len(text), "text": _clean(redaction.beginning(text, size.text))}
+
+
+def _hex(data: bytes, length: int) -> str:
+    """So many bytes from the beginning, in hexadecimal."""
+    if not redaction.known():
+        return data[:length].hex()
+    # as letters first: a secret stands there as such
+    readable = redaction.redact_open(data.decode("latin-1"))[:length]
+    return redaction.beginning(readable.encode("latin-1").hex(), 2 * length)
 
 
 def _show_items(value: object, length: int, items: Iterable[object], size: _Size) -> object:
@@ -298,7 +315,7 @@ def _deeper(size: _Size) -> _Size:
 
 
 def _cut(text: str, size: _Size) -> str:
-    return _clean(text if len(text) <= size.text else text[: size.text] + "...")
+    return _clean(redaction.beginning(text, size.text) + ("..." if len(text) > size.text else ""))
 
 
 def _clean(text: str) -> str:

@@ -72,8 +72,8 @@ def shown(folder: str) -> str:
     """A folder as a user would type it: relative if it lies below the current folder."""
     try:
         relative = os.path.relpath(folder)
-    except ValueError:
-        # another drive
+    except (ValueError, FileNotFoundError):
+        # another drive; or the current folder was deleted
         return folder
     return os.path.abspath(folder) if relative.startswith(os.pardir) else relative
 

@@ -29,6 +29,7 @@ from runstone.folder import checkpoint as checkpoints
 from runstone.folder import clock, disk, identity, layout
 from runstone.folder.journal import encode_line
 from runstone.folder.pack import encode_frame
+from runstone.folder.redacting import redacted
 from runstone.folder.unsynced import Unsynced
 
 E = TypeVar("E", bound=ev.Event)
@@ -100,7 +101,7 @@ class RunWriter:
     def event(self, kind: type[E], **fields: Any) -> E:
         """Number an event and take it into the fold; `flush` hands it to the kernel."""
         with self.lock:
-            event = kind(seq=self.state.seq + 1, at=clock.now(), **fields)
+            event = kind(seq=self.state.seq + 1, at=clock.now(), **redacted(fields))
             line = encode_line(event)
             try:
                 fold.apply(self.state, event)  # type: ignore[arg-type]  # every kind of event is a Record

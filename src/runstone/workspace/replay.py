@@ -79,6 +79,7 @@ def replay(known: RunSummary, overrides: Mapping[str, Any], *, pipeline: Pipelin
         settings={},
         trigger=TRIGGER,
         job_id=job_id,
+        replay_of=known.run_id,
     )
     return job_id, RunHandle(launched, functools.partial(execute, raise_on_error=False)).start()
 

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 import msgspec
 
 from runstone import config
+from runstone.cache import place
 from runstone.core.compare import Comparison
 from runstone.errors import FolderError, RunError, RunNotFound, SettingError, WorkspaceNotFound
 from runstone.folder.compare import compare_folders
@@ -19,6 +20,8 @@ from runstone.folder.read import read_info
 from runstone.folder.resolve import SEPARATORS, no_run_in
 from runstone.ledger import claims, cleanup, deletion, export, find, history, workspaces
 from runstone.ledger.cleanup import Retention
+from runstone.ledger.compare import compare_details
+from runstone.ledger.detail import detail
 from runstone.ledger.find_summary import RunSummary
 from runstone.ledger.port import Store
 from runstone.pipeline import Pipeline
@@ -74,7 +77,10 @@ class WorkspaceManager:
         SettingError for `default`, which is always there.
         """
         with self._books.writing() as store:
-            return workspaces.delete(store, name)
+            deleted = workspaces.delete(store, name)
+        # who makes one of the same name is not to come by its results
+        place.remove(name)
+        return deleted
 
 
 class Workspace(WorkspaceRecord):
@@ -166,11 +172,16 @@ class Workspace(WorkspaceRecord):
         """In what two runs differ: parameters, code, environment, inputs, outputs, durations, counts.
 
         trust: whether pickled values may be opened, which runs code from their folders; otherwise they are compared by
-        what can be seen of them. Raises RunError for a run without a folder.
+        what can be seen of them. If one has no folder, as runs that were tracked, both are compared by what the ledger
+        has of them: no outputs.
         """
         with self._books.reading() as store:
             known = [self._find(store, run) for run in (first, second)]
-        return compare_folders([_folder(each) for each in known], trust=trust)
+            folders = [source.folder for each in known if (source := open_folder(each)) is not None]
+            if len(folders) < len(known):
+                details = [detail(store, each.run_id, workspace=self.name) for each in known]
+                return compare_details(details)
+        return compare_folders([folder for folder in folders if folder is not None], trust=trust)
 
     def delete_run(self, run: str | os.PathLike[str]) -> int:
         """Delete a run, with its folder and all that is known of it; returns 1.
@@ -254,13 +265,6 @@ class Job(JobRecord):
 
 def _same(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _folder(known: RunSummary) -> str:
-    source = open_folder(known)
-    if source is None or source.folder is None:
-        raise RunError(f"run {known.run_id[:8]} of {known.pipeline_name!r} has no folder, so it cannot be compared")
-    return source.folder
 
 
 def _age(said: timedelta | datetime | str) -> timedelta:

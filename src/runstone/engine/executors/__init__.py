@@ -50,6 +50,8 @@ def prepare(work: Work, values: Values) -> BlockEnd | Prepared:
     refusal = inline.condition(work)
     if refusal is not None:
         return refusal
+    if work.cache is not None and (reused := work.cache.take(work)) is not None:
+        return reused
     executor = work.settings.executor
     if work.block.is_async and executor in (INLINE, "threads", "auto"):
         from runstone.engine.executors import coroutines

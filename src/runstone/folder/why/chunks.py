@@ -48,6 +48,23 @@ def outcome_of(look: Look, reading: Reading, block: str, element: int) -> Failed
     return False
 
 
+def computed_by(look: Look, reading: Reading, block: str, element: int) -> str:
+    """The run that has computed an element which was taken from the cache; "" if that is not told."""
+    allowance = scan.Allowance()
+    for name, pack in reading.state.blocks[block].adopted.items():
+        descriptor = look.open(name) if within(pack.elements, element, element + 1) else None
+        if descriptor is None:
+            continue
+        try:
+            stop = min(pack.bytes, os.fstat(descriptor).st_size)
+            for frame in scan.frames(descriptor, 0, stop, verify_from=stop, allowance=allowance):
+                if _before(frame, element) is not None:
+                    return frame.chunk.from_run
+        finally:
+            os.close(descriptor)
+    return ""
+
+
 def _before(frame: Frame, element: int) -> int | None:
     """How many elements of a frame stand before this one, None if it is not in it."""
     at = 0

@@ -27,12 +27,15 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 class Reuse(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a block in a run that took over from an earlier one.
 
-    from_run: id of that run. reused, computed: elements; a block that is not mapped has one. why: what was the same, or
-    what has changed, by name.
+    from_run: id of that run, None if the cache was asked and had nothing. from_cache: the cache was asked; other_runs:
+    how many more have computed what it had. reused, computed: elements; a block that is not mapped has one. why: what
+    was the same, or what has changed, by name.
     """
 
     block: str
-    from_run: str
+    from_run: str | None
+    from_cache: bool = False
+    other_runs: int = 0
     reused: int
     computed: int
     why: list[Why]

@@ -12,11 +12,11 @@ from runstone.errors import SettingError
 from runstone.folder.error_detail import ErrorDetail, error_detail
 from runstone.folder.look import Look
 from runstone.folder.why import roots
-from runstone.folder.why.chunks import outcome_of
+from runstone.folder.why.chunks import computed_by, outcome_of
 from runstone.folder.why.evidence import Evidence
 from runstone.folder.why.explanation import Step
 from runstone.folder.why.of_block import WAITING, block_sentence
-from runstone.folder.why.reuse import reuse_of
+from runstone.folder.why.reuse import missed_reasons, reuse_of, source_of
 from runstone.folder.why.sentences import counted, named, place, raised, tries, whys
 
 
@@ -77,11 +77,7 @@ def element_answer(found: Evidence, block: str, element: int, index: list[int]) 
     if not within(state.recorded, element, element + 1):
         return _unrecorded(found, block, element, where, tried)
     if any(within(pack.elements, element, element + 1) for pack in state.adopted.values()):
-        why = whys(found.info.reuse.get(block, [])) if found.words[block] == "reused" else "it had come out well there"
-        because = f": {why}" if why else ""
-        return ElementAnswer(
-            status="reused", answer=f"{where} was reused from {named(state.adopted_from or '')}{because}"
-        )
+        return _reused(found, block, element, where)
     with Look(found.path) as look:
         outcome = outcome_of(look, found.reading, block, element)
     if isinstance(outcome, Failed):
@@ -96,7 +92,20 @@ def element_answer(found: Evidence, block: str, element: int, index: list[int]) 
             answer=f"{where} has ended; how can not be told, for what was recorded of it cannot be read",
             attempts=tried,
         )
-    return _completed(found, block, where, tried)
+    return _completed(found, block, element, where, tried)
+
+
+def _reused(found: Evidence, block: str, element: int, where: str) -> ElementAnswer:
+    state = found.state.blocks[block]
+    run, by = state.adopted_from or "", ""
+    why = whys(found.info.reuse.get(block, [])) if found.words[block] == "reused" else "it had come out well there"
+    if state.cache is not None:
+        with Look(found.path) as look:
+            maker = computed_by(look, found.reading, block, element)
+        if maker:
+            run, by, why = maker, ", by the cache", "code and inputs are the same"
+    because = f": {why}" if why else ""
+    return ElementAnswer(status="reused", answer=f"{where} was reused from {named(run)}{by}{because}")
 
 
 def _is_final(found: Evidence, block: str, element: int) -> bool:
@@ -104,15 +113,17 @@ def _is_final(found: Evidence, block: str, element: int) -> bool:
     return bool(attempts) and attempts[-1].final
 
 
-def _completed(found: Evidence, block: str, where: str, tried: list[ErrorDetail]) -> ElementAnswer:
+def _completed(found: Evidence, block: str, element: int, where: str, tried: list[ErrorDetail]) -> ElementAnswer:
     reuse = reuse_of(found, block)
     if tried:
         last = tried[-1]
         answer = f"{where} completed in attempt {last.attempt + 1}: before, {raised(last)}"
     elif reuse is None or not reuse.why:
         answer = f"{where} completed"
+    elif reuse.from_cache and (missed := missed_reasons(found, block, element)) is not None:
+        answer = f"{where} was computed, and not taken from the cache: {whys(missed)}"
     elif reuse.reused:
-        answer = f"{where} was computed here, not reused from {named(reuse.from_run)} ({whys(reuse.why)})"
+        answer = f"{where} was computed here, not reused from {source_of(reuse)} ({whys(reuse.why)})"
     else:
         answer = f"{where} was computed again: {whys(reuse.why)}"
     return ElementAnswer(status="completed", answer=answer, attempts=tried)

@@ -49,12 +49,16 @@ def _bad(found: Evidence) -> str:
 
 
 def _reused(found: Evidence) -> str:
-    if found.info.retry_of is None:
+    before = found.info.retry_of
+    if before is None and all(block.cache is None for block in found.state.blocks.values()):
         return ""
     made = [each for name in found.blocks if (each := reuse_of(found, name)) is not None]
     whole = [each for each in made if found.words[each.block] == "reused"]
     partly = sum(1 for each in made if each.reused and each not in whole)
-    told = f"{len(whole)} of {counted(len(found.blocks), 'block', 'blocks')} reused from {named(found.info.retry_of)}"
+    if before is None and not any(each.reused for each in made):
+        return ""
+    source = "the cache" if before is None else named(before)
+    told = f"{len(whole)} of {counted(len(found.blocks), 'block', 'blocks')} reused from {source}"
     return f": {told}" + (f", {partly} in part" if partly else "")
 
 
