@@ -109,6 +109,9 @@ def measure(store: Store, runs: int) -> list[Row]:
     def pipeline() -> str:
         return f"pipeline:pipeline-{dice.randrange(PIPELINES):03}"
 
+    def rows() -> str:
+        return f"rows_in>{dice.randrange(65_000)}"
+
     first, later, number = pages(store, "", 10_000)
     first_failed, later_failed, number_failed = pages(store, "status:failed", 1000)
     fast, slow = 2e-3, 50e-3
@@ -123,6 +126,11 @@ def measure(store: Store, runs: int) -> list[Row]:
         Row("by tag", asked(store, many(tag)), fast, "on half of the runs to a ten-thousandth"),
         Row("by time", asked(store, many(between)), fast),
         Row("by the first 8 characters of an id", asked(store, many(lambda: f"id:{dice.randrange(16**8):08x}")), fast),
+        Row(
+            "by rows", asked(store, many(lambda: f"rows_in>{dice.randrange(65_000)}")), fast, "one run in five has any"
+        ),
+        Row("by tokens", asked(store, many(lambda: f"tokens<{dice.randrange(10_000, 1_000_000)}")), fast),
+        Row("by metric", asked(store, many(lambda: f"metric.loss<{dice.uniform(0.05, 1):.3f}")), fast),
         Row("two tags", asked(store, many(lambda: f"{tag()} {tag()}", FEW)), None),
         Row("status and pipeline", asked(store, many(lambda: f"status:failed {pipeline()}", FEW)), None),
         Row("all but one status", asked(store, many(lambda: "-status:completed", FEW)), None),

@@ -16,12 +16,15 @@ STATUSES = ("completed",) * 88 + ("failed",) * 6 + ("degraded",) * 3 + ("cancell
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 YEARS = 2
 _AT_ONCE = 20_000
+_COUNTED = 5
+"""One in so many runs was tracked, and has counts and a metric."""
+
 
 _COLUMNS = (
     *("run_id", "workspace", "pipeline_id", "pipeline_name", "status", "message", "error", "variables"),
     *("trigger_kind", "created_at", "started_at", "updated_at", "finished_at", "duration_seconds", "host"),
     *("progress_done", "progress_total", "error_count", "input_fingerprint", "code_ref", "config_hash", "run_folder"),
-    *("epoch", "seq"),
+    *("epoch", "seq", "kind", "rows_in", "rows_out", "tokens", "metrics"),
 )
 _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # the rows below are right by themselves: looking for what they refer to would take most of the time
@@ -76,7 +79,14 @@ def _rows(runs: int) -> Iterator[tuple[Any, ...]]:
             f'{{"lr":{int(digest[:2], 16) / 1000},"seed":{number},"model":"resnet-{digest[3]}"}}',
             *("script", at, at, end, end, duration, f"node{number % 16}", 10, 10, int(broken), digest * 2, _COMMIT),
             *("0" * 64, f"/data/project/runs/{name}-{digest[:8]}", 1, 40),
+            *(_counted(digest) if number % _COUNTED == 0 else ("pipeline", None, None, None, "{}")),
         )
+
+
+def _counted(digest: str) -> tuple[Any, ...]:
+    """What a tracked run counts: up to 65,535 rows, some of them, tokens, and a loss from 0 to 1."""
+    rows = int(digest[16:20], 16)
+    return "stage", rows, rows // 2, int(digest[20:25], 16), f'{{"loss":{int(digest[25:29], 16) / 65_536}}}'
 
 
 def _text(moment: datetime) -> str:
