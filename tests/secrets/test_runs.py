@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,9 @@ import pytest
 
 import runstone
 from runstone import InputError, Pipeline, Run, Secret, block, track
+from runstone.core.compare import PARAMETERS
 from runstone.folder import observe
+from runstone.folder.compare import facts
 from runstone.folder.read import read_run
 from runstone.secrets import key
 
@@ -210,6 +213,9 @@ def test_with_another_key_it_cannot_be_compared_and_is_computed_again(
     assert called() == ["plain", "careful"]
     told = reasons(again, "plain")
     assert told == ["parameter token cannot be compared: as a secret it was recorded with another key"]
+    shown = [facts(folder).sections[PARAMETERS]["token"].shown for folder in ("run", "run.2")]
+    keys = {re.fullmatch(r".+ \([0-9a-f]+, by the key ([0-9a-f]{8})\)", each)[1] for each in shown}  # type: ignore[index]
+    assert len(keys) == 2, shown
 
 
 def test_without_a_key_it_cannot_be_compared_and_the_run_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,8 +118,7 @@ def _parameters(
             param = _taken_in(name, given, loader)
             digest = input_digests.of_new({name: param}, {})[name] if param.is_small else digest
         if param.secret is not None:
-            shown = f"{in_words(param.preview)} ({digest[:_DIGEST_SHOWN]})" if digest else in_words(param.preview)
-            small[name] = Fact(shown=shown, mark=digest)
+            small[name] = Fact(shown=_secret(in_words(param.preview), digest), mark=digest)
         elif param.is_small:
             fact = _small(param)
             small[name] = Fact(shown=fact.shown, mark=digest, text=fact.text, number=fact.number)
@@ -128,6 +127,14 @@ def _parameters(
             shown = f"{said} ({digest[:_DIGEST_SHOWN]})" if digest else f"{said} (cannot be read)"
             large[name] = Fact(shown=shown, mark=digest)
     return small, large
+
+
+def _secret(said: str, digest: str | None) -> str:
+    # with another key the same secret has another digest, which is to be seen
+    if digest is None:
+        return said
+    told, _, key = digest.partition("@")
+    return f"{said} ({told[:_DIGEST_SHOWN]}, by the key {key})"
 
 
 def _taken_in(name: str, param: ParamInfo, loader: Loader) -> ParamInfo:
