@@ -18,7 +18,7 @@ from runstone.folder.compare import compare_folders
 from runstone.folder.look import Look
 from runstone.folder.read import read_info
 from runstone.folder.resolve import SEPARATORS, no_run_in
-from runstone.ledger import claims, cleanup, deletion, export, find, history, workspaces
+from runstone.ledger import claims, cleanup, deletion, export, find, history, workspace_deletion, workspaces
 from runstone.ledger.cleanup import Retention
 from runstone.ledger.compare import compare_details
 from runstone.ledger.detail import detail
@@ -77,7 +77,7 @@ class WorkspaceManager:
         SettingError for `default`, which is always there.
         """
         with self._books.writing() as store:
-            deleted = workspaces.delete(store, name)
+            deleted = workspace_deletion.delete(store, name)
         # who makes one of the same name is not to come by its results
         place.remove(name)
         return deleted
