@@ -577,6 +577,7 @@ WRONG: list[Callable[[], Any]] = [
     lambda: update_run(None, status="completed"),  # type: ignore[arg-type]
     lambda: update_run(record_run(), status="nonsense", finished_at=object(), unheard=1),  # type: ignore[arg-type]
     lambda: update_run(record_run(), metrics=[1], error="x", rows_out=-4),  # type: ignore[arg-type]
+    lambda: track("load").__enter__().metric("loss", 10**400),
 ]
 
 
@@ -591,6 +592,12 @@ def test_nothing_that_users_get_wrong_is_raised(
     call()
     assert complained(capsys) == [], "each is said once"
     states(project)
+
+
+def test_a_run_whose_metric_is_no_number_is_recorded_all_the_same(project: Path) -> None:
+    run_id = record_run(stage="load", status="completed", metrics={"huge": 10**400, "loss": 0.1})
+    [state] = states(project)
+    assert (state.run_id, state.status, state.metrics) == (run_id, RunStatus.COMPLETED, {"loss": 0.1})
 
 
 def test_a_name_that_is_not_recorded_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

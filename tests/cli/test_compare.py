@@ -122,6 +122,28 @@ def test_tracked_runs_are_compared_by_what_the_ledger_has(tmp_path: Path) -> Non
     assert "the ledger does not know nothing" in complaint(unknown)
 
 
+NAMED_ALIKE = """
+from runstone import record_run
+
+for number in (1, 2):
+    named = {"params": {"fingerprint": f"mine {number}"}, "metrics": {"errors": 7.5 * number, "loss": 0.5}}
+    print(record_run(stage="load", status="completed", input_fingerprint=f"{number}" * 64, **named))
+"""
+
+
+def test_what_a_tracked_run_names_like_something_of_ours_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tracks.py").write_text(NAMED_ALIKE)
+    here = {"RUNSTONE_LEDGER": ""}
+    runs = scripts.python("tracks.py", cwd=tmp_path, **here).stdout.split()
+    told = json.loads(runstone("compare", *runs, "--json", at=tmp_path, **here).stdout)["sections"]
+    values = {name: {entry["subject"]: entry["values"] for entry in told[name]} for name in told}
+    assert values["parameters"] == {"fingerprint": ["'mine 1'", "'mine 2'"]}
+    assert values["inputs"] == {"fingerprint": ["111111111111", "222222222222"]}
+    assert values["metrics"]["errors"] == ["0", "0"]
+    assert values["metrics"]["metric.errors"] == ["7.5", "15.0"]
+    assert values["metrics"]["loss"] == ["0.5", "0.5"]
+
+
 @pytest.mark.parametrize("width", [60, 120])
 def test_it_fits_a_terminal(project: Path, width: int) -> None:
     said, code = in_terminal("compare", "low", "more", at=project, width=width)

@@ -146,6 +146,22 @@ class TestWindows:
         assert track.windows([[1], [2]], sum, cache=True) == [1, 2]
         assert "'soon'" in said(capfd)
 
+    def test_a_current_folder_that_is_gone_is_one_line_and_the_work_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with track("before"):
+            pass
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        assert track.windows([[1], [2]], sum, cache=True) == [1, 2]
+        with track("inside", inputs=1) as t:
+            assert not t.cached
+        assert said(capfd).splitlines() == [
+            "runstone: nothing is cached: the current folder is gone; go to one that exists"
+        ]
+
 
 class Project:
     """A script that is edited and started again."""
@@ -395,6 +411,30 @@ class TestWith:
         assert done.stdout.split() == ["False", "False"]
         assert done.stderr.count("\n") == 1
         assert "variable connection cannot be compared" in done.stderr
+
+    @pytest.mark.parametrize(("one", "other"), [("True", "False"), ("first", "second")])
+    def test_a_variable_that_holds_now_one_input_and_now_another_counts(
+        self, tmp_path: Path, one: str, other: str
+    ) -> None:
+        text = """
+            from runstone import track
+
+            def work(given, kept):
+                with track("load", inputs=given) as t:
+                    if t.cached:
+                        return t.load()
+                    result = [kept]
+                    t.save(result)
+                return result
+
+            first, second = ["a"], ["b"]
+            for kept in (<ONE>, <OTHER>, <ONE>):
+                print(work({"one": <ONE>, "other": <OTHER>}, kept) == [kept])
+            """
+        scripts.write(tmp_path / "job.py", text.replace("<ONE>", one).replace("<OTHER>", other))
+        done = scripts.python("job.py", cwd=tmp_path, RUNSTONE_LEDGER="none")
+        assert (done.stdout.split(), done.stderr) == (["True", "True", "True"], "")
+        assert [bool(taken) for _, _, taken in outcomes(tmp_path)] == [False, False, True]
 
     def test_code_without_a_source_file_has_to_be_named(self, capfd: pytest.CaptureFixture[str]) -> None:
         text = "with track('typed', inputs=1) as t:\n    found.append(t.cached)\n    t.save(1)\n"

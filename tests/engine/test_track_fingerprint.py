@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import os
 import subprocess
@@ -168,6 +169,24 @@ def test_what_is_huge_is_left_in_bounded_time() -> None:
         # so that nothing nested as deep is let go of at once
         deep = deep[0]
     endless.clear()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: bytearray(300_000_000),
+        lambda: collections.deque([0]) * 10_000_000,
+        lambda: collections.OrderedDict.fromkeys(range(5_000_000)),
+        lambda: pd.DataFrame({"a": ["x"] * 2_000_000}, dtype=object),
+    ],
+    ids=["bytearray", "deque", "ordered dict", "table of objects"],
+)
+def test_a_huge_argument_is_neither_copied_nor_gone_through_at_each_call(make: Callable[[], Any]) -> None:
+    value = make()
+    begun = time.process_time()
+    for _ in range(10):
+        assert fingerprint.of({"value": value}, fingerprint.CALL_LIMIT) is None
+    assert time.process_time() - begun < 0.5
 
 
 def test_a_pipeline_with_these_parameters_has_the_same(project: Path) -> None:

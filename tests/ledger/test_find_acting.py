@@ -15,9 +15,12 @@ from runstone.core.query import parse
 from runstone.ledger import acting
 from runstone.ledger import find as finding
 from runstone.ledger.find import count, find, get
+from runstone.ledger.find_plan import Plan
 from runstone.ledger.last_runs import failing
 from runstone.ledger.of_folder import project
-from runstone.ledger.port import Store
+from runstone.ledger.opening import open_ledger
+from runstone.ledger.place import Place
+from runstone.ledger.port import Row, Store
 from tests import samples, scripts
 
 WAITS = """
@@ -211,3 +214,33 @@ def test_where_none_is_found_a_page_ends_after_a_number_of_looks(
         everything += [run.run_id for run in page.runs]
         cursor = page.cursor
     assert len(everything) == len(set(everything)) == many + 1
+
+
+def test_a_run_that_ends_while_runs_are_looked_for_is_found(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.rows("INSERT INTO workspace (name, created_at) VALUES ('default', '2026-01-01T00:00:00.000000Z')")
+    store.rows(
+        "INSERT INTO pipeline_run (run_id, workspace, pipeline_id, pipeline_name, status, created_at)"
+        " VALUES ('queued-1', 'default', 'x', 'x', 'pending', '2026-02-01T00:00:00.000000Z')"
+    )
+    looked, other = finding._rows, open_ledger(place)
+    asked: list[object] = []
+
+    def rows(store: Store, plan: Plan, limit: int) -> list[Row]:
+        found = looked(store, plan, limit)
+        if not asked:
+            asked.append(plan)
+            other.rows(
+                "UPDATE pipeline_run SET status = 'completed', finished_at = '2026-02-01T00:00:01.000000Z'"
+                " WHERE run_id = 'queued-1'"
+            )
+        return found
+
+    monkeypatch.setattr(finding, "_rows", rows)
+    try:
+        found = find(store, parse("status:pending,completed")).runs
+    finally:
+        other.close()
+    assert asked
+    assert [run.run_id for run in found] == ["queued-1"]

@@ -11,7 +11,7 @@ import pytest
 
 from runstone.core.query import parse
 from runstone.core.query_fields import FIELDS
-from runstone.ledger.find import find, get
+from runstone.ledger.find import find, find_inside, get
 from runstone.ledger.find_cursor import decode
 from runstone.ledger.port import Params, Row, Store
 from tests.ledger import library
@@ -128,9 +128,9 @@ def test_no_page_reads_or_sorts_all_runs(shelf: Store, query: str, workspace: st
     explained = Explained(shelf)
     meant = parse(query)
     with without_scans(shelf):
-        page = find(explained, meant, workspace=workspace, limit=5, now=NOW)
+        page = find_inside(explained, meant, workspace=workspace, limit=5, now=NOW)
         if page.cursor is not None:
-            find(explained, meant, workspace=workspace, limit=5, cursor=page.cursor, now=NOW)
+            find_inside(explained, meant, workspace=workspace, limit=5, cursor=page.cursor, now=NOW)
     wrong = {line for plan in explained.plans for line in faults(plan, shelf.dialect)}
     # which workspaces there are is asked of a table with one row each
     wrong = {line for line in wrong if "workspace" not in line}
@@ -154,7 +154,7 @@ def test_the_last_page_is_entered_where_it_begins(shelf: Store, query: str) -> N
     assert decode(cursor, meant, "default").run_key > 0
     explained = Explained(shelf)
     with without_scans(shelf):
-        find(explained, meant, limit=5, cursor=cursor, now=NOW)
+        find_inside(explained, meant, workspace="default", limit=5, cursor=cursor, now=NOW)
     # of a query for a status the last statement is about unfinished runs, which are met in the same order
     plan = explained.plans[-1]
     if shelf.dialect == "sqlite":
@@ -178,7 +178,7 @@ def test_nothing_else_is_met_on_the_way_to_what_an_index_finds(
 ) -> None:
     explained = Explained(shelf)
     with without_scans(shelf):
-        find(explained, parse(query), limit=5, now=NOW)
+        find_inside(explained, parse(query), workspace="default", limit=5, now=NOW)
     plan = next(plan for plan in explained.plans if index in plan)
     if shelf.dialect == "sqlite":
         searched = f"{index} USING PRIMARY KEY" if index == "tag" else f"USING INDEX {index}"
@@ -193,7 +193,7 @@ def test_nothing_else_is_met_on_the_way_to_what_an_index_finds(
 def test_counts_are_asked_of_the_index_alone(shelf: Store, query: str) -> None:
     explained = Explained(shelf)
     with without_scans(shelf):
-        find(explained, parse(query), limit=5, now=NOW)
+        find_inside(explained, parse(query), workspace="default", limit=5, now=NOW)
     plan = explained.plans[-1]
     assert "run_by_counts" in plan, plan
     if shelf.dialect == "postgres":
@@ -205,5 +205,5 @@ def test_counts_are_asked_of_the_index_alone(shelf: Store, query: str) -> None:
 def test_a_metric_is_asked_of_runs_that_have_metrics_alone(shelf: Store) -> None:
     explained = Explained(shelf)
     with without_scans(shelf):
-        find(explained, parse("metric.loss<0.1"), limit=5, now=NOW)
+        find_inside(explained, parse("metric.loss<0.1"), workspace="default", limit=5, now=NOW)
     assert "run_by_metrics" in explained.plans[-1]

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,20 @@ def test_a_folder_of_a_run_that_is_not_deleted_stays(home: Path) -> None:
     assert len(folders(home)) == 2
 
 
+def test_files_are_told_of_again_where_somebody_deletes_the_journal(home: Path) -> None:
+    with track("load") as t:
+        first = t.artifact("report.md")
+        [before] = journals(home)
+        before.unlink()
+        time.sleep(0.05)
+        second = t.artifact("report.md")
+        third = t.artifact("report.md")
+    state = by_stage(home)["load"]
+    assert [saved.artifact_id for saved in state.artifacts] == [each.artifact_id for each in (first, second, third)]
+    [journal] = journals(home)
+    assert journal.read_bytes().count(b'"saved"') == 3, "each of them once"
+
+
 def test_no_journal_makes_the_ledger_point_elsewhere(home: Path, store: Store) -> None:
     done("from runstone import track\nwith track('load'): pass", home)
     [load] = states(home)
@@ -258,7 +273,7 @@ def test_no_journal_makes_the_ledger_point_elsewhere(home: Path, store: Store) -
     with journal.open("ab") as file:
         file.writelines(track_files.encode_line(line) for line in lines)
     sync(store)
-    assert store.rows("SELECT count(*) FROM pipeline_run WHERE pipeline_name = 'forged'") == [(2,)]
+    assert store.rows("SELECT artifact_count FROM pipeline_run WHERE pipeline_name = 'forged'") == [(0,), (0,)]
     assert store.rows("SELECT * FROM artifact") == []
 
 

@@ -34,8 +34,9 @@ def command(by: str, query: Query, count: int, all_workspaces: bool, as_json: bo
     from runstone.ledger.history import By, history
 
     with ledger_to_read() as store:
-        found = history(store, query, By(by), workspace=scope(all_workspaces), zone=LocalZone())
-        say_what_is_cut(store, query, scope(all_workspaces))
+        workspace = scope(all_workspaces)
+        found = history(store, query, By(by), workspace=workspace, zone=LocalZone())
+        say_what_is_cut(store, query, workspace)
     if as_json:
         import msgspec
 

@@ -58,8 +58,9 @@ def list_(
     from runstone.ledger.find import find
 
     with ledger_to_read() as store:
-        page = find(store, query, workspace=scope(all_workspaces), limit=count, cursor=cursor)
-        say_what_is_cut(store, query, scope(all_workspaces))
+        workspace = scope(all_workspaces)
+        page = find(store, query, workspace=workspace, limit=count, cursor=cursor)
+        say_what_is_cut(store, query, workspace)
     if as_json:
         print_bytes(b"".join(map(as_line, page.runs)))
     elif page.runs:

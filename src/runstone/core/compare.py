@@ -130,7 +130,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(runs: Sequence[RunFacts]) -> Comparison:
     """Put runs side by side; the first is the one that the others are compared with."""
-    told = _parameters_together([run.sections for run in runs])
+    source = LEDGER if any(run.source == LEDGER for run in runs) else FOLDERS
+    told: Sequence[Sections] = [run.sections for run in runs]
+    if source == FOLDERS:
+        told = _parameters_together(told)
     sections = {name: _section(name, [facts.get(name, {}) for facts in told]) for name in SECTIONS}
     return Comparison(
         runs=[
@@ -143,7 +146,7 @@ def compare(runs: Sequence[RunFacts]) -> Comparison:
             )
             for run in runs
         ],
-        source=LEDGER if any(run.source == LEDGER for run in runs) else FOLDERS,
+        source=source,
         sections=sections,
         diverges=_divergence(runs, sections),
     )
@@ -161,7 +164,8 @@ def letter(number: int) -> str:
 
 
 def _parameters_together(told: Sequence[Sections]) -> list[Sections]:
-    """A parameter that is small in one run and large in another one stands at one place for all of them."""
+    """A parameter that is small in one run and large in another one, in a file of its own among the inputs, stands at
+    one place for all of them."""
     small = {subject for facts in told for subject in facts.get(PARAMETERS, {})}
     moving = small & {subject for facts in told for subject in facts.get(INPUTS, {})}
     together: list[Sections] = []

@@ -31,7 +31,7 @@ _BY_REPR = frozenset(
     {
         "datetime.datetime", "datetime.date", "datetime.time", "datetime.timedelta", "datetime.timezone",
         "zoneinfo.ZoneInfo", "decimal.Decimal", "fractions.Fraction", "uuid.UUID", "builtins.slice",
-        "builtins.bytearray", "ipaddress.IPv4Address", "ipaddress.IPv6Address",
+        "ipaddress.IPv4Address", "ipaddress.IPv6Address",
     }
 )  # fmt: skip
 _IDLE = frozenset(
@@ -81,7 +81,7 @@ class Texts:
         kind = type(value)
         if kind in _PLAIN:
             return self._bounded(repr(value))
-        if kind in (str, bytes):
+        if kind in (str, bytes, bytearray):
             self._spend(len(value))
             return repr(value)
         if kind in (list, tuple):
@@ -102,6 +102,9 @@ class Texts:
         if is_idle(value) or is_a(value, _DESCRIPTORS) or full in _FIELDS:
             return full
         if full in _CONTAINERS:
+            if hasattr(kind, "__len__") and len(value) > self._items:
+                # before all of it is copied
+                raise Unresolved
             return f"{full}({self._several(depth, *_CONTAINERS[full](value))})"
         if full == "re.Pattern":
             return f"re.Pattern({value.pattern!r}, {value.flags})"

@@ -110,4 +110,6 @@ def _metrics(told: RunDetail) -> dict[str, Fact]:
         for name, number in counts.items()
         if number is not None
     }
-    return found | {name: of_value(value) for name, value in told.metrics.items()}
+    # what a user has named like a count of ours is told beside it
+    named = {f"metric.{name}" if name in counts else name: value for name, value in told.metrics.items()}
+    return found | {name: of_value(value) for name, value in named.items()}

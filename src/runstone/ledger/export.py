@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from runstone.core.query import Query
-from runstone.ledger.find import MOST, find
+from runstone.ledger.find import MOST, find_inside
 from runstone.ledger.find_conditions import Binder, text_list
 from runstone.ledger.find_summary import RunSummary
 from runstone.ledger.port import Store
@@ -37,7 +37,7 @@ def runs(store: Store, query: Query, workspace: str | None) -> Iterator[list[Exp
     cursor: str | None = None
     while True:
         with store.reading():
-            page = find(store, query, workspace=workspace, limit=MOST, cursor=cursor, now=now)
+            page = find_inside(store, query, workspace=workspace, limit=MOST, cursor=cursor, now=now)
             more = _more(store, [run.run_id for run in page.runs])
         # a run may have been deleted between its two rows only where a store has no snapshots
         yield [_exported(run, more[run.run_id]) for run in page.runs if run.run_id in more]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from datetime import UTC, datetime
 
@@ -59,6 +60,21 @@ def find(
     workspace: None for all of them. limit: from 1 to 1,000; another number counts as the nearest of these. cursor: of
     the page before. now: what `since:7d` counts from. Raises CursorError, LedgerError.
     """
+    # a run that ends between the looks at runs with an end and at those without one would be in neither
+    with store.reading() if query.about("status") else contextlib.nullcontext():
+        return find_inside(store, query, workspace=workspace, limit=limit, cursor=cursor, now=now)
+
+
+def find_inside(
+    store: Store,
+    query: Query,
+    *,
+    workspace: str | None,
+    limit: int,
+    cursor: str | None = None,
+    now: datetime | None = None,
+) -> Page:
+    """The same, inside of a transaction that somebody else has begun."""
     limit = max(1, min(limit, MOST))
     after = None if cursor is None else find_cursor.decode(cursor, query, workspace)
     plan = find_plan.make(store, query, workspace, now or datetime.now(UTC), apart=True)

@@ -202,7 +202,7 @@ def _param(term: Term, dialect: str, bind: Binder, now: datetime) -> str:
 
 
 def _sqlite_param(term: Term, value: Value, bind: Binder) -> str:
-    # names are letters, digits, underscores and points, so that the quotes hold
+    # names are letters, digits, `_`, `.`, `-` and `/`, so that the quotes hold
     if _is_number(value):
         return _sqlite_number("r.variables", term, value, bind)
     path = bind(f'$."{term.name}"')

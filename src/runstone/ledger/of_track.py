@@ -68,6 +68,7 @@ def rows_of(found: Found) -> Rows:
     started_at = time_text(state.started_at)
     finished_at = (time_text(state.finished_at) or created_at) if state.done else None
     trouble = state.error
+    saved = [row for each in state.artifacts if (row := _artifact_row(state, each)) is not None]
     run = RunRow(
         run_id=state.run_id,
         workspace=workspace,
@@ -99,7 +100,7 @@ def rows_of(found: Found) -> Rows:
         progress_total=None,
         progress_failed=0,
         error_count=0 if trouble is None else 1,
-        artifact_count=len(state.artifacts),
+        artifact_count=len(saved),
         rows_in=whole_number(state.rows_in),
         rows_out=whole_number(state.rows_out),
         llm_calls=whole_number(state.llm_calls),
@@ -113,7 +114,6 @@ def rows_of(found: Found) -> Rows:
         seq=state.seq,
     )
     errors = [] if trouble is None else [_error_row(state, trouble, name)]
-    saved = [row for each in state.artifacts if (row := _artifact_row(state, each)) is not None]
     return Rows(run=run, blocks=[], tags=[text(tag) for tag in state.tags], errors=errors, artifacts=saved)
 
 

@@ -23,34 +23,44 @@ _With = ast.With | ast.AsyncWith
 
 class Body(msgspec.Struct, frozen=True):
     """function: has the code of the body, and is never called. variables: those around it that the body reads, and its
-    code alone does not tell. name: of what it stands in, with its module."""
+    code alone does not tell. given: of those that hold an input instead, the names of that input. name: of what it
+    stands in, with its module."""
 
     function: FunctionType
     variables: dict[str, Any]
+    given: dict[str, list[str]]
     name: str
 
 
-def of(frame: FrameType, run: object, given: list[Any]) -> Body | None:
+def of(frame: FrameType, run: object, inputs: Mapping[str, Any]) -> Body | None:
     """The body of the `with` statement of a run that a frame is in; None if it cannot be found.
 
-    given: what the inputs of the run are; variables that hold one of these are left out.
+    inputs: of the run, by name; of variables that hold one of these is told which.
     """
     statement = _statement(frame, run)
     if statement is None:
         return None
     here = frame.f_locals
     is_module = here is frame.f_globals
-    inputs = {id(value) for value in given} | {id(run)}
+    holders: dict[int, list[str]] = {id(run): []}
+    for name, value in inputs.items():
+        holders.setdefault(id(value), []).append(name)
     # what it reads of its surroundings; names that are not there are built in, or wrong
     read = {name for name in read_first(statement.body) if name in here}
-    hidden = {name for name in read if id(here[name]) in inputs}
+    hidden = {name for name in read if id(here[name]) in holders}
     # at the top of a module the code itself finds what it reads, but for what it also binds
     own = read & _assigned(statement.body) if is_module else read
     code = _compiled(statement, sorted(hidden | own), is_async=_is_async(frame.f_code))
     if code is None:
         return None
     name = f"{shown_name(str(frame.f_globals.get('__name__', '')))}.{frame.f_code.co_qualname}"
-    return Body(FunctionType(code, frame.f_globals), {each: here[each] for each in sorted(own - hidden)}, name)
+    return Body(
+        function=FunctionType(code, frame.f_globals),
+        variables={each: here[each] for each in sorted(own - hidden)},
+        # of small numbers, True or None the same object may be several inputs, and now one of them, now another
+        given={each: held for each in sorted(hidden) if (held := holders[id(here[each])])},
+        name=name,
+    )
 
 
 def _statement(frame: FrameType, run: object) -> _With | None:

@@ -20,7 +20,7 @@ from runstone.engine.caching.run_cache import RunCache
 from runstone.engine.encode import encode_values
 from runstone.engine.track import body, complaints, given
 from runstone.engine.value_digests import Digests
-from runstone.errors import FolderError, NotStorable, RunError, SettingError
+from runstone.errors import CurrentFolderGone, FolderError, NotStorable, RunError, SettingError
 from runstone.folder import clock
 from runstone.folder.values import decode_small
 from runstone.secrets.given import digest_of, shown
@@ -112,18 +112,21 @@ def of_body(run: Tracked, options: Mapping[str, Any], frame: FrameType | None) -
     stage, digests = _stage(run), Digests()
     try:
         cache = _cache(options)
+        if cache is None:
+            return Checkpoint(None, run.run_id, None)
         inputs = _inputs(options)
         named = options.get("code")
         if named is not None:
             functions = list(named) if isinstance(named, list | tuple) else [named]
             parts, function = _code_of(functions), ", ".join(map(code.name_of, functions))
         else:
-            found = None if frame is None else body.of(frame, run, list(inputs.values()))
+            found = None if frame is None else body.of(frame, run, inputs)
             if found is None:
                 _complain(stage, "its code cannot be found in a source file: name it, code=function")
                 return Checkpoint(None, run.run_id, None)
             parts, function = code.parts(found.function, None), found.name
-            inputs |= {f"variable {name}": value for name, value in shown(found.variables).items()}
+            held = {name: ("an input", *names) for name, names in found.given.items()}
+            inputs |= {f"variable {name}": value for name, value in {**shown(found.variables), **held}.items()}
         return _checkpoint(cache, run.run_id, stage, function, parts, inputs, digests)
     except Exception as error:
         complaints.unexpected(error)
@@ -139,13 +142,14 @@ class Process:
         self._process = process
         self._function = code.name_of(process)
         self._options = options
-        self._cache = _cache(options)
+        self._cache: RunCache | None = None
         self._digests = Digests()
+        self._parts: dict[str, str] = {}
         try:
+            self._cache = _cache(options)
             self._parts = code.parts(process, None)
         except Exception as error:
             complaints.unexpected(error)
-            self._parts = {}
 
     def processed(self, runs: Iterable[Tracked]) -> list[Any]:
         """What the function returns for the item of each run, or has returned before."""
@@ -264,7 +268,11 @@ def _cache(options: Mapping[str, Any]) -> RunCache | None:
     workspace = given.workspace(options.get("workspace"), options.get("tenant_id"))
     if workspace is None:
         return None
-    here = os.getcwd(), workspace
+    try:
+        here = os.getcwd(), workspace
+    except FileNotFoundError:
+        complaints.once("cache", f"nothing is cached: {CurrentFolderGone()}")
+        return None
     if here not in _caches:
         try:
             _caches[here] = RunCache("", workspace, lambda said, _: complaints.once("cache", said))

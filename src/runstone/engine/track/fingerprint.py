@@ -101,7 +101,7 @@ class _Room:
         elif kind is int:
             self._spend(value.bit_length() // 8)
         elif kind not in _PLAIN:
-            self._spend(_bytes_of_others(value))
+            self._spend(_bytes_of_others(value, self._left))
         return kind in _PLAIN
 
     def _deeper(self, depth: int) -> int:
@@ -115,15 +115,18 @@ class _Room:
             raise _TooMuch
 
 
-def _bytes_of_others(value: Any) -> int:
-    """How large an array or a table is; other values are counted where they are written."""
+def _bytes_of_others(value: Any, most: int) -> int:
+    """How large an array or a table is; other values are counted where they are written.
+
+    most: above this it need not be exact.
+    """
     from runstone.folder.values import arrays, tables
 
     library = tables.library_of(value)
     if library == "pandas":
         cells = 8 * int(value.size)
         # so few that each of them may be looked at
-        return max(cells, int(value.memory_usage(deep=True).sum())) if cells <= LIMIT else cells
+        return max(cells, int(value.memory_usage(deep=True).sum())) if cells <= most else cells
     if library == "polars":
         return int(value.estimated_size())
     return int(value.nbytes) if library == "pyarrow" else arrays.nbytes(value)

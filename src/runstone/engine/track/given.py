@@ -90,13 +90,14 @@ def metric(name: Any, value: Any) -> tuple[str, Metric] | None:
     try:
         if isinstance(value, str | bytes):
             raise TypeError(value)
-        found: int | float = value if type(value) is int else float(value)
+        is_kept = type(value) is int and -LARGEST <= value <= LARGEST
+        found: int | float = value if is_kept else float(value)
     except (TypeError, ValueError, OverflowError):
         once(f"metric {name}", f"metric({name!r}, {_shown(value)}) is not recorded: give a number")
         return None
     said = failures.clean(name)[:_METRIC_NAME]
     if isinstance(found, int):
-        return said, found if -LARGEST <= found <= LARGEST else float(found)
+        return said, found
     return said, found if math.isfinite(found) else str(found)
 
 

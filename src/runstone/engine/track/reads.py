@@ -34,7 +34,8 @@ def _step(statement: ast.stmt, bound: set[str], found: set[str]) -> set[str] | N
     if isinstance(statement, ast.With | ast.AsyncWith):
         for item in statement.items:
             bound = _expression(item, bound, found)
-        return _walk(statement.body, bound, found)
+        after = _walk(statement.body, bound, found)
+        return bound if any(map(_may_swallow, statement.items)) else after
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         return _expression(statement, _expression(statement.value, bound, found), found)
     if isinstance(statement, ast.AugAssign):
@@ -76,18 +77,46 @@ def _every(statement: ast.stmt, bound: set[str], found: set[str]) -> None:
 
 def _expression(node: ast.AST, bound: set[str], found: set[str]) -> set[str]:
     """All names in it: what is read is read before anything of it is bound."""
-    made: set[str] = set()
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name):
-            if not isinstance(each.ctx, ast.Load):
-                made.add(each.id)
-            elif each.id not in bound:
-                found.add(each.id)
-        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            made.add(each.name)
-        elif isinstance(each, ast.alias):
-            made.add((each.asname or each.name).partition(".")[0])
-    return bound | made
+    loaded = (each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load))
+    found.update(name for name in loaded if name not in bound)
+    return bound | _made(node)
+
+
+def _made(node: ast.AST) -> set[str]:
+    """The names that are bound around it whenever it is executed."""
+    if isinstance(node, ast.Name):
+        return set() if isinstance(node.ctx, ast.Load) else {node.id}
+    if isinstance(node, ast.alias):
+        return {(node.asname or node.name).partition(".")[0]}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    return set().union(*map(_made, _executed(node)))
+
+
+def _executed(node: ast.AST) -> list[ast.AST]:
+    """The parts of it that are executed whenever it is, and not with names of their own."""
+    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Assert):
+        return []
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        # says of what type the name is, no more
+        return []
+    if isinstance(node, ast.IfExp):
+        return [node.test]
+    if isinstance(node, ast.BoolOp):
+        return [node.values[0]]
+    if isinstance(node, ast.Compare):
+        return [node.left, node.comparators[0]]
+    return list(ast.iter_child_nodes(node))
+
+
+_SWALLOWING = frozenset({"suppress", "ExitStack", "AsyncExitStack"})
+
+
+def _may_swallow(item: ast.withitem) -> bool:
+    """Whether the code behind `with` may be come to though that inside has raised, as far as a name tells."""
+    called = item.context_expr.func if isinstance(item.context_expr, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+    return name in _SWALLOWING
 
 
 def _bound(pattern: ast.AST) -> set[str]:

@@ -33,8 +33,8 @@ class Recording:
     """
 
     __slots__ = (
-        "_changed", "_first", "_kept", "_last", "_saved", "_seq", "_values", "journal", "run_id", "started_at",
-        "status",
+        "_changed", "_first", "_kept", "_last", "_saved", "_saved_kept", "_seq", "_values", "journal", "run_id",
+        "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, journal: TrackJournal, started: TrackStarted) -> None:
@@ -44,8 +44,9 @@ class Recording:
         self.started_at = started.started_at or started.at
         self._first = _line(started)
         self._last: bytes | None = None
-        # lines about files, that are not in the journal yet
-        self._saved = b""
+        # lines about files, and how many of them are in the journal
+        self._saved: list[bytes] = []
+        self._saved_kept = 0
         self._seq = 1
         self._values: dict[str, Any] = {}
         self._changed: set[str] = set()
@@ -62,7 +63,8 @@ class Recording:
         found.started_at = state.started_at or state.created_at
         found._first = b""
         found._last = None
-        found._saved = b""
+        found._saved = []
+        found._saved_kept = 0
         found._seq = state.seq
         found._values = {"metrics": dict(state.metrics)} if state.metrics else {}
         found._changed = set()
@@ -124,7 +126,7 @@ class Recording:
                 return None
             self._seq += 1
             seq, at = self._seq, clock.now()
-            self._saved += _line(TrackSaved(run=self.run_id, seq=seq, at=at, **about))
+            self._saved.append(_line(TrackSaved(run=self.run_id, seq=seq, at=at, **about)))
             self._try()
         return seq, at
 
@@ -177,7 +179,7 @@ class Recording:
             return
         journal.ready()
         anew = self._kept != journal.generation
-        parts = [self._first, self._saved] if anew else [self._saved]
+        parts = [self._first, *self._saved] if anew else self._saved[self._saved_kept :]
         changed = self._values.keys() if anew and self._kept else self._changed
         if self._last is not None:
             parts.append(self._last)
@@ -189,7 +191,7 @@ class Recording:
         if not lines:
             return
         journal.append(lines)
-        self._saved = b""
+        self._saved_kept = len(self._saved)
         if self._last is None and changed:
             self._seq += 1
         self._kept = journal.generation
@@ -197,6 +199,7 @@ class Recording:
         if self._last is not None:
             # it may be remembered for long
             self._first = self._last = b""
+            self._saved = []
 
     def _go_on(self, *, now: bool) -> None:
         if now:
