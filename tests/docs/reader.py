@@ -48,13 +48,16 @@ class Reader:
 
     def follow(self) -> None:
         """Do everything the page says; fails the test at the first difference."""
-        before = set(sys.modules)
+        before, environment = set(sys.modules), dict(os.environ)
         fences = self.page.fences()
         try:
             for number, fence in enumerate(fences):
                 self._do(fence, self._output_of(fence, fences[number + 1 : number + 2]))
         finally:
             self._kill()
+            # what a page says to its own shell is not for the tests after it
+            os.environ.clear()
+            os.environ.update(environment)
             for name in set(sys.modules) - before:
                 if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(self.home):
                     del sys.modules[name]
