@@ -124,12 +124,24 @@ async def _tell_difference(workspace: Workspace, first: Run, whole: Run) -> None
     print(f"  of the 20 first in the ranking, {len(one & other)} stayed and {len(other - one)} are new")
 
 
+def _word(said: str) -> str:
+    if not said.strip():
+        raise argparse.ArgumentTypeError("write a word")
+    return said
+
+
+def _count(said: str) -> int:
+    if not said.isdecimal() or int(said) == 0:
+        raise argparse.ArgumentTypeError(f"{said!r} is no number of documents: write 1 or more")
+    return int(said)
+
+
 def main() -> None:
     """Do the research and say what it found."""
     arguments = argparse.ArgumentParser(description="What a folder of texts says about a topic.")
     arguments.add_argument("--root", default=DOCUMENTS, help="the folder with texts; default: Runstone's documents")
-    arguments.add_argument("--topic", default="worker", help="a word (default: worker)")
-    arguments.add_argument("--few", type=int, default=5, help="into how many documents the first look goes (5)")
+    arguments.add_argument("--topic", type=_word, default="worker", help="a word (default: worker)")
+    arguments.add_argument("--few", type=_count, default=5, help="into how many documents the first look goes (5)")
     said = arguments.parse_args()
     try:
         asyncio.run(study(os.path.abspath(said.root), said.topic, said.few))

@@ -51,6 +51,14 @@ def said(text: str) -> list[tuple[str, str]]:
         ("[retention]\nkeep = -1", "retention", "write a whole number"),
         ("[retention]\nkeep = true", "retention", "write a whole number"),
         ("[retention]\nolder_than = 30", "retention", "write a span of time such as '30d'"),
+        (
+            "[retention]\nolder_than = '5'",
+            "retention",
+            "[retention] older_than is '5': write a span of time such as '30d'",
+        ),
+        ("[cache]\nmax_age = '5'", "cache", "[cache] max_age is '5': write a span of time such as '30d'"),
+        ("[cache]\nmax_size = 'lots'", "cache", "[cache] max_size is 'lots': write a size such as '10 GB'"),
+        ("[cache]\nmax_size = true", "cache", "write a size such as '10 GB'"),
         ("[ledger]\nurl = ['x']", "ledger", "write a path, a URL or 'none'"),
     ],
 )
@@ -62,6 +70,7 @@ def test_what_means_nothing_is_named_with_what_was_meant(text: str, section: str
 
 def test_nothing_is_said_of_what_is_right() -> None:
     assert said("[ledger]\nurl = 'runs.db'\n[retention]\nolder_than = '30d'\nkeep = 0") == []
+    assert said("[cache]\nmax_age = '12 h'\nmax_size = '1.5 TB'") == said("[cache]\nmax_size = 5000") == []
 
 
 def test_the_page_lists_all_keys_and_no_others() -> None:

@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"drawing", "blocks"},
     {"secrets"},
     {"core"},
-    {"errors", "config", "config_keys", "version"},
+    {"amounts", "errors", "config", "config_keys", "version"},
 ]
 FLOOR_OF = {place: number for number, floor in enumerate(FLOORS) for place in floor}
 

@@ -606,6 +606,59 @@ def test_a_name_that_is_not_recorded_is_said(project: Path, capsys: pytest.Captu
     assert complained(capsys) == ["runstone: t.rows_ot is not recorded: a tracked run has no rows_ot"]
 
 
+def test_counting_what_no_run_counts_is_said_and_fails_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with track("load") as t:
+        t.add(tokens=2, foo=3)  # type: ignore[call-arg, unused-ignore]
+    [state] = states(project)
+    assert (state.status, state.tokens) == (RunStatus.COMPLETED, 2)
+    assert complained(capsys) == ["runstone: t.add knows no foo=; it is not recorded"]
+
+
+LARGEST = "it is too large; the largest is 9223372036854775807"
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda t: setattr(t, "rows_out", 10**20), f"rows_out={10**20} is not recorded: {LARGEST}"),
+        (lambda t: setattr(t, "rows_out", -1), "rows_out=-1 is not recorded: give a whole number, 0 or more"),
+        (
+            lambda t: track("x", parent=5).__enter__().__exit__(None, None, None),  # type: ignore[call-overload]
+            "parent=5 is no id of a run: give the tracked run, or its id as a text",
+        ),
+        (lambda t: t.artifact(None), "artifact() was given None, and keeps nothing: give the path of a file"),
+        (
+            lambda t: update_run(t.run_id, status="sucess"),
+            "status='sucess' is no status, and is not recorded; did you mean 'success'?",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_by_its_name(
+    project: Path, capsys: pytest.CaptureFixture[str], call: Callable[[Any], Any], line: str
+) -> None:
+    with track("load") as t:
+        call(t)
+        call(t)
+    assert complained(capsys) == [f"runstone: {line}"]
+    assert {state.status for state in states(project)} == {RunStatus.COMPLETED}
+
+
+def test_a_status_that_nobody_knows_costs_no_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record_run(run_id="x1", stage="etl", status="sucess", rows_in=3) == "x1"
+    assert complained(capsys) == [
+        "runstone: status='sucess' is no status, and is not recorded; did you mean 'success'?"
+    ]
+    [state] = states(project)
+    assert (state.run_id, state.stage, state.status, state.rows_in) == ("x1", "etl", RunStatus.RUNNING, 3)
+    update_run("x1", status="compleet", rows_out=2)
+    assert "did you mean 'completed'?" in complained(capsys)[0]
+    update_run("x1", status="completed")
+    [state] = states(project)
+    assert (state.status, state.rows_out) == (RunStatus.COMPLETED, 2)
+
+
 def test_after_the_end_nothing_changes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with track("load") as t:
         t.rows_out = 1

@@ -429,6 +429,38 @@ def test_runs_that_are_hard_to_find_are_found_however_many_lie_before(
     assert ids(acme.list_runs(query="param.n<2", limit=1, cursor=first.cursor)) == [made[0].run_id]
 
 
+def test_what_is_no_name_no_run_and_no_pipeline_is_told_so(acme: sync.Workspace) -> None:
+    manager: Any = sync.WorkspaceManager()
+    there: Any = acme
+    for call in (manager.create, manager.get, manager.delete):
+        with pytest.raises(SettingError, match="None is no name of a workspace: use letters, digits"):
+            call(None)
+    for call in (there.get_run, there.delete_run, there.replay_run, lambda run: there.compare_runs(run, run)):
+        with pytest.raises(SettingError, match="None names no run: give its id"):
+            call(None)
+    with pytest.raises(SettingError, match="'survey' is no pipeline: give the Pipeline itself"):
+        there.run("survey")
+
+    async def twins() -> None:
+        asynchronous: Any = twin.WorkspaceManager()
+        with pytest.raises(SettingError, match="is no name of a workspace"):
+            await asynchronous.create(None)
+        workspace: Any = await asynchronous.get("acme")
+        with pytest.raises(SettingError, match="'survey' is no pipeline"):
+            await workspace.run("survey")
+
+    asyncio.run(twins())
+    assert [each.name for each in manager.list()] == ["default", "acme"]
+
+
+def test_a_comparison_tells_what_differs_as_text(acme: sync.Workspace) -> None:
+    one, other = (acme.run(doubling, {"n": n}) for n in (1, 2))
+    told = str(acme.compare_runs(one.run_id, other.run_id))
+    assert told.startswith(f"A  {one.run_id[:8]}  ")
+    assert "parameter n" in told
+    assert len(told) < 1500
+
+
 @pytest.mark.usefixtures("tokyo")
 def test_times_without_a_zone_are_in_utc(acme: sync.Workspace) -> None:
     run = acme.run(doubling, {"n": 1})
@@ -525,7 +557,7 @@ def test_a_tracked_run_whose_process_died_has_crashed(acme: sync.Workspace, proj
     (run,) = acme.list_runs()
     assert (run.status, run.done) == ("crashed", False)
     status = run.status_object()
-    assert (status["recorded_status"], status["liveness"], status["resumable"]) == ("running", "gone", True)
+    assert (status["recorded_status"], status["liveness"], status["resumable"]) == ("running", "gone", False)
 
 
 def test_of_a_run_whose_folder_is_gone_the_ledger_tells(ledger: None, acme: sync.Workspace) -> None:

@@ -6,9 +6,11 @@ A new key is a line in `KEYS`, and one in the table of `docs/project.md`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
+
+from runstone import amounts
 
 
 class Takes(enum.Enum):
@@ -22,7 +24,7 @@ class Takes(enum.Enum):
 
 
 class Key(NamedTuple):
-    """One key. Whoever reads it checks the rest, as the letters of a span of time."""
+    """One key. Whether there is such a file or server as a text names, is found out by those who need it."""
 
     section: str
     name: str
@@ -95,4 +97,17 @@ def _fits(value: object, takes: Takes) -> bool:
         return is_number
     if takes is Takes.NAMES:
         return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
-    return isinstance(value, str) or (is_number and takes is Takes.SIZE)
+    if not isinstance(value, str):
+        return is_number and takes is Takes.SIZE
+    return takes not in _READERS or _can_be_read(value, _READERS[takes])
+
+
+def _can_be_read(value: str, read: Callable[[str], object]) -> bool:
+    try:
+        read(value)
+    except ValueError:
+        return False
+    return True
+
+
+_READERS: dict[Takes, Callable[[str], object]] = {Takes.SPAN: amounts.span, Takes.SIZE: amounts.size}

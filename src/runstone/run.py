@@ -295,7 +295,10 @@ class Run(RunRecord):
         from runstone.engine.stop import cancel
 
         if self.run_folder is None:
-            raise RunError("this run is not kept, so nothing can be left there for it; use the handle of run_async")
+            raise RunError(
+                self._of_ledger("cancel")
+                or "this run is not kept, so nothing can be left there for it; use the handle of run_async"
+            )
         return str(cancel(self.run_folder, message=message, wait=wait)["status"])
 
     def why(self, block: str | None = None, element: int | tuple[int, ...] | None = None) -> Explanation:
@@ -307,8 +310,16 @@ class Run(RunRecord):
         from runstone.folder.why import explain
 
         if self.run_folder is None:
-            raise RunError("this run is not kept, so nobody can tell why; give run(...) a run_folder")
+            raise RunError(
+                self._of_ledger("why") or "this run is not kept, so nobody can tell why; give run(...) a run_folder"
+            )
         return explain(self.run_folder, block or self._block, element)
+
+    def _of_ledger(self, asked: str) -> str | None:
+        """Why a run that only the ledger tells cannot do what is asked of it; None for other ones."""
+        from runstone.engine.source_ledger import LedgerSource
+
+        return self._source.refusal(asked) if isinstance(self._source, LedgerSource) else None
 
 
 class RunErrorRecord:

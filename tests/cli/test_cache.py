@@ -126,6 +126,12 @@ def test_a_damaged_cache_is_one_line_and_rm_all_mends_it(kept: Path) -> None:
 
 
 def test_a_workspace_has_its_own(kept: Path) -> None:
+    for arguments in (["ls"], ["ls", "--json"], ["rm", "--all"], ["rm", "price"], ["why", "price"]):
+        refused = command.runstone("cache", *arguments, "--workspace", "acme", at=kept, RUNSTONE_LEDGER="")
+        assert refused.returncode == 2
+        assert command.complaint(refused).startswith("runstone: no workspace 'acme'; there is default")
+    made = command.runstone("workspace", "create", "acme", at=kept, RUNSTONE_LEDGER="")
+    assert made.returncode == 0, made.stderr
     assert "empty" in runstone("cache", "ls", "--workspace", "acme").stdout
     assert "nothing of 'price'" in runstone("cache", "rm", "price", "--workspace", "acme").stderr
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from runstone.cli.sections import stack_lines
 from runstone.drawing.lettering import cells
 from tests import scripts
 from tests.cli.command import RUNSTONE, complaint, in_terminal, make_lab, runstone
@@ -421,3 +422,27 @@ def test_a_run_that_is_not_there_is_one_line(tmp_path: Path, command: str) -> No
     answer = runstone(command, "nothing", at=tmp_path)
     assert answer.returncode == 1
     assert "no run 'nothing'" in complaint(answer)
+
+
+def test_paths_of_artifacts_are_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
+    deep = tmp_path / "a-folder-with-a-long-name" / "and-another-one-below-it"
+    deep.mkdir(parents=True)
+    run = make_lab(deep)
+    page, code = in_terminal("show", str(run), at=deep, width=80)
+    assert code == 0
+    assert "  artifacts/report.md" in page
+    assert f"{run}/artifacts/report.md" in runstone("show", str(run), at=deep).stdout
+
+
+def test_an_error_without_frames_has_no_title_of_frames() -> None:
+    title = "Traceback (most recent call last):"
+    frames = '  File "a.py", line 1, in f\n    f()'
+    assert stack_lines(f"{title}\nValueError: no\n") == ["ValueError: no"]
+    assert stack_lines(f"{title}\n{frames}\nValueError: no\n") == [title, *frames.split("\n"), "ValueError: no"]
+    assert stack_lines(title) == []
+
+
+def test_where_there_is_no_such_run_other_workspaces_are_pointed_at(tmp_path: Path) -> None:
+    for command in ("show", "why", "logs"):
+        said = complaint(runstone(command, "abcd1234", at=tmp_path))
+        assert said.endswith("in runs (workspace default; --workspace W looks into another)"), said

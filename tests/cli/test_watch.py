@@ -171,3 +171,59 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.returncode in (0, 1, 141)
+
+
+TRACKED = """
+import sys, time
+from pathlib import Path
+from runstone import track
+try:
+    with track("window", rows_in=3) as run:
+        print(run.run_id, flush=True)
+        while sys.argv[1:] and not Path("go").exists():
+            time.sleep(0.01)
+        if sys.argv[2:]:
+            raise ValueError("told to")
+except ValueError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code", "end"), [([], 0, "completed"), (["", "fail"], 1, "failed")])
+def test_a_tracked_run_that_has_ended_is_told_as_status_tells_it(
+    tmp_path: Path, arguments: list[str], code: int, end: str
+) -> None:
+    scripts.write(tmp_path / "tracked.py", TRACKED)
+    (tmp_path / "go").touch()
+    run = scripts.python("tracked.py", *arguments, cwd=tmp_path).stdout.strip()
+    assert scripts.runstone("ledger", "sync", cwd=tmp_path).returncode == 0
+    done = scripts.runstone("watch", run[:8], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert json.loads(done.stdout)["status"] == end
+    assert done.stdout == scripts.runstone("status", run[:8], cwd=tmp_path).stdout
+
+
+def test_a_tracked_run_that_goes_on_is_followed_to_its_end(tmp_path: Path) -> None:
+    scripts.write(tmp_path / "tracked.py", TRACKED)
+    tracked = scripts.start(sys.executable, "tracked.py", "wait", cwd=tmp_path)
+    assert tracked.stdout is not None
+    run = tracked.stdout.readline().strip()
+    assert scripts.runstone("ledger", "sync", cwd=tmp_path).returncode == 0
+    waited = scripts.runstone("watch", run, "--timeout", "0.1", cwd=tmp_path)
+    assert (waited.returncode, json.loads(waited.stdout)["status"]) == (2, "running")
+    watch = scripts.start(scripts.RUNSTONE, "watch", run, "--interval", "0.05", cwd=tmp_path)
+    assert watch.stdout is not None
+    seen = [watch.stdout.readline()]
+    (tmp_path / "go").touch()
+    seen += watch.communicate(timeout=30)[0].splitlines()
+    tracked.communicate(timeout=30)
+    assert [json.loads(line)["status"] for line in seen] == ["running", "completed"]
+    assert watch.returncode == 0
+
+
+def test_a_block_of_a_run_without_a_folder_is_missing(tmp_path: Path) -> None:
+    scripts.write(tmp_path / "tracked.py", TRACKED)
+    run = scripts.python("tracked.py", cwd=tmp_path).stdout.strip()
+    assert scripts.runstone("ledger", "sync", cwd=tmp_path).returncode == 0
+    done = scripts.runstone("watch", f"{run}/block", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (1, "missing")

@@ -152,3 +152,36 @@ def test_a_block_that_only_one_has_or_that_ended_otherwise_diverges() -> None:
     found = compare([first, run([block("a"), block("c", status="failed")], outputs={"a": value(1)})]).diverges
     assert found is not None
     assert (found.block, found.because) == ("c", ["it ended completed and failed"])
+
+
+def test_as_text_it_tells_what_differs_and_where_that_begins() -> None:
+    blocks = [block("a"), block("b", outputs=["b", "c"], takes=["lr"])]
+    alike = value("long" * 50, sure=False)
+    one, other = (
+        run(blocks, parameters={"lr": value(lr), "n": value(7)}, outputs={"a": value(1), "b": value(b), "c": alike})
+        for lr, b in ((1, "x"), (200, "y"))
+    )
+    assert str(compare([one, other])).splitlines() == [
+        "A  r  p  completed", "B  r  p  completed", "",
+        "first to diverge: b, for: parameter lr", "",
+        "Parameters", "  lr", "    A  1", "    B  200", "    +199 (+19,900 %)", "",
+        "Outputs", "  b", "    A  x", "    B  y", "",
+        "c looks the same",
+    ]  # fmt: skip
+    assert str(compare([one, one])).splitlines()[-5:] == ["", "all blocks made the same", "they do not differ", "",
+                                                         "c looks the same"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (2, 3, "+1 (+50 %)"),
+        (1, 200, "+199 (+19,900 %)"),
+        (1, 2.5, "+1.5 (+150 %)"),
+        (1e-12, 1, "+1 (+1e+14 %)"),
+        (8, 7, "-1 (-12.5 %)"),
+    ],
+)
+def test_how_far_a_number_moved_is_written_as_people_do(before: float, after: float, said: str) -> None:
+    compared = compare([run(parameters={"x": value(before)}), run(parameters={"x": value(after)})])
+    assert entry(compared, "parameters", "x").detail == [said]

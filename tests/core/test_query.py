@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstone.core.query import LONGEST, Query, Term, parse
+from runstone.core.query import LONGEST, WORD, Query, Term, parse
 from runstone.core.query_fields import FIELDS, Moment
 from runstone.core.statuses import ALIASES
 from runstone.errors import QueryError, RunstoneError, SettingError
@@ -107,6 +107,13 @@ def test_operators_and_what_turns_them_around(text: str, operator: str, negated:
     assert (found.operator, found.negated) == (operator, negated)
 
 
+@pytest.mark.parametrize(
+    "text", ['"rows_in"', '"metric.loss"', '"(x)"', '">"', "metrics", "parametric.x", "x(y)", "Rows_In"]
+)
+def test_what_is_in_quotes_or_no_field_is_a_word(text: str) -> None:
+    assert term(text).field == WORD
+
+
 def test_times_without_a_zone_are_those_of_the_zone_that_is_given() -> None:
     east = timezone(timedelta(hours=2))
     day = Moment(start="2025-12-31T22:00:00.000000Z", end="2026-01-01T22:00:00.000000Z")
@@ -138,6 +145,18 @@ def test_times_without_a_zone_are_those_of_the_zone_that_is_given() -> None:
         ("metric.loss<low", 12, "compared with a number, not with 'low'"),
         ("status:fine", 7, "unknown status 'fine'; known are scheduled"),
         ("status:failed,fine", 14, "unknown status 'fine'"),
+        ("status:Reused", 7, "a run whose results were all taken from the cache has completed: reason:reused"),
+        ("reason:reusd", 7, "reason is one of block_failed, all_elements_failed, "),
+        ("rows_in > 3", 0, "'rows_in' needs a value right behind it: rows_in>100; the word itself is found in quotes"),
+        ("tag:x -rows_in", 7, "needs a value right behind it: rows_in>100"),
+        ("metric.loss", 0, "'metric.loss' needs a value right behind it: metric.loss<0.1"),
+        ("param.a.b", 0, "'param.a.b' needs a value right behind it: param.lr>0.1"),
+        ("metric", 0, "name which one: metric.loss<0.1"),
+        ("(rows_in>3)", 0, "there are no brackets, all terms must hold"),
+        ("[x]", 0, "there are no brackets"),
+        ("tag:x > 3", 6, "in front of '>' there is no field, and no space may be there: rows_in>100"),
+        ("=x", 0, "in front of '=' there is no field"),
+        ("!=x", 0, "in front of '!=' there is no field"),
         ("status:", 7, "status needs a status, for example status:failed,crashed"),
         ("status:failed,", 14, "status needs a status"),
         ("status>failed", 6, "does not go with '>'"),

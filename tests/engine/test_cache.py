@@ -307,7 +307,24 @@ class TestTelling:
         assert (told.reuse[0].reused, told.reuse[0].computed) == (2, 1)
         assert "input x of 1 element is new" in told.answer
         assert "input x is new" in explain(str(second.run_folder), "double", 2).answer
-        assert "parameter y changed" in explain(str(second.run_folder), "total").answer
+        assert "input y changed" in explain(str(second.run_folder), "total").answer
+
+    def test_a_parameter_of_the_run_is_told_from_an_output_of_a_block(self, tmp_path: Path) -> None:
+        @block(output="price", renames={"amount": "given"})
+        def priced(amount: int, rate: int) -> int:
+            return amount * rate
+
+        @block(output="bill", renames={"total": "price"})
+        def billed(total: int) -> int:
+            return total + 1
+
+        shop = Pipeline("shop", [priced, billed], cache=True)
+        shop.run({"given": 1, "rate": 2})
+        folder = str(shop.run({"given": 3, "rate": 2}).run_folder)
+        assert explain(folder, "priced").answer.endswith(": parameter amount changed")
+        assert explain(folder, "billed").answer.endswith(": input total changed")
+        (why,) = explain(folder, "billed").reuse[0].why
+        assert (why.cause, why.subject) == (Cause.INPUT, "total")
 
     def test_the_part_of_the_code_that_changed_is_named(self, tmp_path: Path) -> None:
         def of(rate: int) -> Pipeline:

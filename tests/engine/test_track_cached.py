@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from runstone import track
+from runstone.cache import contents, place
+from runstone.cache.store import Store
 from runstone.core.tracked import TrackedState
 from runstone.engine.track import complaints, journals
 from runstone.errors import RunError
@@ -39,6 +41,13 @@ def states(folder: Path) -> list[TrackedState]:
 
 def said(capfd: pytest.CaptureFixture[str]) -> str:
     return capfd.readouterr().err
+
+
+def last_look(process: Any) -> list[str]:
+    """Why nothing was found for the last of some windows."""
+    look = contents.last_look(Store(place.folder_of("default")), f"windows/{process.__qualname__}")
+    assert look is not None
+    return [str(why) for miss in look.misses for why in miss.why]
 
 
 class TestWindows:
@@ -125,6 +134,50 @@ class TestWindows:
         for _ in range(2):
             assert [list(each) for each in track.windows([[1], [2]], process, cache=True)] == [[1], [2]]
         assert said(capfd).count("is not cached") == 1
+
+    def test_what_would_come_back_as_another_thing_is_not_kept(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def process(rows: list[int]) -> Any:
+            # an open file
+            return [sys.__stdin__]
+
+        for _ in range(2):
+            assert track.windows([[1], [2]], process, cache=True) == [[sys.__stdin__]] * 2
+        (line,) = [each for each in said(capfd).splitlines() if "is not cached" in each]
+        assert line.endswith("open file would come back as a copy of its text (at value[0])")
+
+    def test_what_changed_of_the_same_item_is_named(self, tmp_path: Path) -> None:
+        def process(rows: list[int]) -> int:
+            return sum(rows)
+
+        items = [[1], [2], [3]]
+        track.windows(items, process, cache=True, inputs={"m": 1})
+        track.windows(items, process, cache=True, inputs={"m": 2})
+        assert last_look(process) == ["input m changed"]
+        track.windows(items, process, cache=True, inputs={"m": 2}, params={"rate": 1})
+        assert last_look(process) == ["parameter rate is new"]
+        track.windows(items, process, cache=True, inputs={"m": 3}, params={"rate": 2})
+        assert last_look(process) == ["input m changed", "parameter rate changed"]
+        track.windows([[4]], process, cache=True, inputs={"m": 3}, params={"rate": 2})
+        assert last_look(process) == ["input item changed"]
+
+    @pytest.mark.parametrize("wrong", ["no", 1])
+    def test_what_does_not_say_whether_to_cache_is_told_once_and_nothing_is_cached(
+        self, wrong: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def process(rows: list[int]) -> int:
+            return sum(rows)
+
+        async def awaited(rows: list[int]) -> int:
+            return sum(rows)
+
+        for _ in range(2):
+            assert track.windows([[1], [2]], process, cache=wrong) == [1, 2]
+            assert asyncio.run(track.windows([[1], [2]], awaited, cache=wrong)) == [1, 2]
+        assert [taken for _, _, taken in outcomes(tmp_path)] == [None] * 8
+        (line,) = said(capfd).splitlines()
+        assert line == f"runstone: track.windows(cache={wrong!r}) caches nothing: write True or False"
 
     def test_a_cache_that_cannot_be_used_is_one_line_and_the_work_goes_on(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]

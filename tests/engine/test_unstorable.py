@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,8 +56,66 @@ def test_a_generator_is_named_with_its_block_and_the_cure(executor: str) -> None
 def test_so_is_one_that_an_element_returned(executor: str) -> None:
     run = Pipeline("p", [each]).run({"xs": [0, 1, 2]}, executor=executor)
     told = "block 'each' returned a generator, which cannot be stored; return list(...) of it"
-    assert [(error.element, error.message, error.traceback) for error in run.errors] == [(0, told, ""), (2, told, "")]
+    # workers record theirs as they come
+    found = sorted((error.element, error.message, error.traceback) for error in run.errors)
+    assert found == [(0, told, ""), (2, told, "")]
     assert run.outputs["lines"][1] == [1]
+
+
+LOG = open(os.devnull)  # noqa: SIM115  # that is what a block may return
+
+
+@block
+def opened(text: str) -> Any:
+    return {"log": LOG}
+
+
+@block
+def viewed(text: str) -> Any:
+    return memoryview(text.encode())
+
+
+@pytest.mark.parametrize("executor", HOW)
+@pytest.mark.parametrize(
+    ("made", "params", "told"),
+    [
+        (
+            opened,
+            {"text": "a"},
+            "block 'opened' returned a dict, but a _io.TextIOWrapper cannot be stored: TypeError: an open file would "
+            "come back as a copy of its text; return it without that (at value['log'])",
+        ),
+        (
+            viewed,
+            {"text": "a"},
+            "block 'viewed' returned a memoryview, but a memoryview cannot be stored: TypeError: a memoryview would "
+            "come back as bytes; return what can be stored, such as the data it was made of",
+        ),
+    ],
+)
+def test_what_would_come_back_as_another_thing_is_refused(
+    made: Any, params: dict[str, Any], told: str, executor: str
+) -> None:
+    run, cause = failed(made, params, executor)
+    (error,) = run.errors
+    assert (error.reason, error.message) == ("output_not_storable", told)
+    assert isinstance(cause, NotStorable)
+
+
+def test_the_standard_streams_of_the_process_may_be_part_of_a_value(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from runstone.folder.values.pickled import pickle_value, unpickle_value
+
+        class Printer:
+            out, err = sys.stdout, sys.stderr
+
+        kept = unpickle_value(pickle_value([Printer(), sys.stdout]), trust=True)
+        print(kept[1] is sys.stdout and kept[0].err is sys.stderr)
+    """
+    scripts.write(tmp_path / "printing.py", code)
+    done = subprocess.run([sys.executable, "printing.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
 
 
 @pytest.mark.parametrize("executor", HOW)

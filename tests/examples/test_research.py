@@ -103,3 +103,19 @@ def test_a_folder_without_texts_is_told_without_a_traceback(place: Path) -> None
     assert "Traceback" not in answer.stderr
     assert "no texts" in answer.stderr.splitlines()[0]
     assert "nowhere" in answer.stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--few", "0"], "--few: '0' is no number of documents: write 1 or more"),
+        (["--few=-1"], "--few: '-1' is no number of documents"),
+        (["--few", "many"], "--few: 'many' is no number of documents"),
+        (["--topic", " "], "--topic: write a word"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_made(place: Path, arguments: list[str], says: str) -> None:
+    done = run([sys.executable, str(EXAMPLE), "--root", "texts", *arguments], place)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not (place / ".runstone").exists()

@@ -66,7 +66,7 @@ def test_a_run_that_is_not_there_is_refused_with_a_suggestion(place: Path) -> No
     for name, meant in [("tiyn", "tiny"), ("tinny2", "tiny"), ("adder", "adder-0f3c1d9a or adder-1f3c1d9a")]:
         with pytest.raises(RunNotFound, match=f"no run '{name}' here, .*; did you mean {meant}\\?$"):
             locate(name)
-    with pytest.raises(RunNotFound, match=r"none with this id in runs$"):
+    with pytest.raises(RunNotFound, match=r"none with this id in runs \(workspace default; --workspace W .*\)$"):
         locate("something else")
     for name, meant in [("runs/tiyn", "runs/tiny"), ("./runs/tiyn/", "./runs/tiny")]:
         with pytest.raises(RunNotFound, match=f"no run in {name}: .*; did you mean {meant}\\?$"):

@@ -16,13 +16,14 @@ import pytest
 
 import runstone
 from runstone import Pipeline, block, config
+from runstone.amounts import span
 from runstone.core.query import parse
 from runstone.errors import LedgerError, RunAmbiguous, RunNotFound, SettingError
 from runstone.folder import annotations, observe, removal
 from runstone.folder.weight import Weight
 from runstone.ledger import deletion
 from runstone.ledger.annotations import take_in
-from runstone.ledger.cleanup import Retention, cleanup, configured, named, span
+from runstone.ledger.cleanup import Retention, cleanup, configured, named
 from runstone.ledger.deletion import Deleted, Target, delete_runs, finish, plan
 from runstone.ledger.of_folder import project
 from runstone.ledger.opening import open_ledger

@@ -55,6 +55,7 @@ LOOKED_THROUGH = [
     "host:gpu7",
     "trigger:cli",
     "kind:stage",
+    "reason:reused",
     "duration>10",
     "started>2026-01-01",
     "finished<2026-01-03",

@@ -14,6 +14,7 @@ import pytest
 
 from runstone import InputError, Secret, block
 from runstone.secrets import key, marks, redaction
+from runstone.secrets.given import not_recoverable
 from runstone.secrets.secret import recorded
 
 
@@ -32,7 +33,7 @@ def test_a_reference_is_looked_up_when_it_is_asked_for(tmp_path: Path, monkeypat
     ("given", "complaint"),
     [
         ("env:NOT_SET", "env:NOT_SET: the environment variable NOT_SET is not set"),
-        ("env:EMPTY", "env:EMPTY is empty"),
+        ("env:EMPTY", "env:EMPTY is empty: at least 4 characters are needed"),
         ("env:SHORT", "env:SHORT is only 3 characters long: at least 4"),
         ("env:", "'env:' names nothing"),
         ("file:", "'file:' names nothing"),
@@ -167,3 +168,12 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "key").chmod(0o644)
     with pytest.raises(key.KeyUnusable, match="others may read it; chmod 600"):
         key.digest("token", "hunter2000")
+
+
+def test_of_several_literal_secrets_is_spoken_as_of_several() -> None:
+    assert not_recoverable(["a"]).startswith(
+        "not recoverable: 'a' was given as a literal secret, which is kept nowhere"
+    )
+    told = not_recoverable(["a", "b"])
+    assert told.startswith("not recoverable: 'a', 'b' were given as literal secrets, which are kept nowhere")
+    assert "only who gives them again" in told

@@ -41,7 +41,7 @@ def print_block(seen: Overview, run: str, console: Console) -> None:
     print_section(console, "Outputs", _outputs(block))
     print_errors(seen, run, console)
     if seen.artifacts:
-        print_section(console, "Artifacts", artifacts_table(seen))
+        print_section(console, "Artifacts", artifacts_table(seen, console))
     print_steps(console, _next_steps(seen, block, run))
 
 

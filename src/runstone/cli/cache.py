@@ -186,7 +186,13 @@ def _store(*, read_only: bool = True) -> Any:
     from runstone.cache import place
     from runstone.cache.store import Store
 
-    return Store(place.folder_of(config.workspace()), read_only=read_only)
+    name = config.workspace()
+    if name != config.DEFAULT_WORKSPACE:
+        from runstone.ledger.workspaces import require
+
+        # the cache of one that is misspelt would be empty
+        require(name)
+    return Store(place.folder_of(name), read_only=read_only)
 
 
 for each in (list_stages, remove, why):

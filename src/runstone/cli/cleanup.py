@@ -16,7 +16,7 @@ class Span(click.ParamType[timedelta]):
     name = "span"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        from runstone.ledger.cleanup import span
+        from runstone.amounts import span
 
         try:
             return span(str(value))

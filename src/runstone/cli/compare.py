@@ -156,6 +156,7 @@ def _print_runs(compared: Comparison, console: Console) -> None:
 def _print_divergence(compared: Comparison, console: Console) -> None:
     from runstone.cli.paper import said
     from runstone.core.compare import LEDGER
+    from runstone.core.compare_text import outputs_of
 
     console.print()
     found = compared.diverges
@@ -168,9 +169,8 @@ def _print_divergence(compared: Comparison, console: Console) -> None:
         if compared.source != LEDGER:
             console.print(said("all blocks made the same"))
         return
-    outputs = f" ({', '.join(found.outputs)})" if found.outputs else ""
     line = said("first to diverge: ", "dim")
-    line.append_text(said(found.block, "bold")).append_text(said(outputs))
+    line.append_text(said(found.block, "bold")).append_text(said(outputs_of(found)))
     if found.because:
         line.append_text(said(f", for: {'; '.join(found.because)}"))
     console.print(line)

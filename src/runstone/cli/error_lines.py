@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runstone.cli.naming import typed
 from runstone.cli.paper import STYLES, said, said_lines
-from runstone.cli.sections import print_section
+from runstone.cli.sections import print_section, stack_lines
 from runstone.core.previews import in_words
 from runstone.core.tones import Tone
 from runstone.drawing.lettering import shortened_to_cells, showable
@@ -73,7 +73,7 @@ def _error(error: ErrorDetail, *, in_full: bool) -> list[RenderableType]:
         argument = said(f"{name} = ", "dim")
         argument.append(showable(shortened_to_cells(in_words(preview), _MOST_PREVIEW)))
         found.append(_indented(argument))
-    lines = error.traceback.rstrip("\n").split("\n") if error.traceback else []
+    lines = stack_lines(error.traceback) if error.traceback else []
     if len(lines) > _TRACEBACK_LINES:
         left_out = len(lines) - _TRACEBACK_LINES
         lines = [*lines[: _TRACEBACK_LINES // 2], f"  ... {left_out} lines ...", *lines[-_TRACEBACK_LINES // 2 :]]

@@ -52,15 +52,15 @@ def open_ledger_to_read() -> Store | None:
     place = find()
     store = None if place is None else open_for_reading(place)
     if place is not None and store is not None:
-        _say_what_is_on_its_way(place)
+        _say_what_is_on_its_way(place, store)
     return store
 
 
-def _say_what_is_on_its_way(place: Place) -> None:
+def _say_what_is_on_its_way(place: Place, store: Store) -> None:
     from runstone.ledger import behind
 
     try:
-        runs = len(behind.runs(place.shown))
+        runs = behind.on_the_way(place.shown, store)
     except OSError:
         return
     if runs:

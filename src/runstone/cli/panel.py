@@ -58,7 +58,7 @@ def print_overview(seen: Overview, run: str, console: Console) -> None:
     if seen.notes:
         print_section(console, "Notes", *notes_lines(seen.notes))
     if seen.artifacts:
-        print_section(console, "Artifacts", artifacts_table(seen))
+        print_section(console, "Artifacts", artifacts_table(seen, console))
     if steps := _next_steps(seen, run):
         print_steps(console, steps)
 

@@ -10,12 +10,14 @@ from runstone.cli.naming import typed
 from runstone.cli.paper import STYLES, said, said_lines, word
 from runstone.cli.run_lines import seconds_text
 from runstone.cli.sections import (
+    fits,
     grid,
     named_rows,
     notes_lines,
     print_head,
     print_section,
     print_steps,
+    stack_lines,
     status_line,
     when,
 )
@@ -73,7 +75,8 @@ def print_run(seen: RunDetail, run: str, console: Console) -> None:
     if seen.notes:
         print_section(console, "Notes", *notes_lines(seen.notes))
     if seen.artifacts:
-        print_section(console, "Artifacts", _artifacts(seen))
+        whole = _artifacts(seen, seen.run.run_folder or "")
+        print_section(console, "Artifacts", whole if fits(whole, console) else _artifacts(seen, ""))
     if seen.related:
         print_section(console, "Relations", _relations(seen))
     if steps := _steps(seen, run):
@@ -196,14 +199,14 @@ def _error(error: ErrorRecord, *, in_full: bool) -> list[RenderableType]:
         first.append(f": {showable(message)}")
     if not in_full or not error.traceback:
         return [first]
-    lines = error.traceback.rstrip("\n").split("\n")[-_TRACEBACK_LINES:]
+    lines = stack_lines(error.traceback)[-_TRACEBACK_LINES:]
     return [first, Padding(said_lines("\n".join(lines), "dim"), (0, 0, 0, 2), expand=False)]
 
 
-def _artifacts(seen: RunDetail) -> Table:
+def _artifacts(seen: RunDetail, folder: str) -> Table:
     table = grid("left", "left", "right", "left")
     for artifact in seen.artifacts:
-        path = os.path.join(seen.run.run_folder or "", artifact.path)
+        path = os.path.join(folder, artifact.path)
         table.add_row(said(artifact.name), said(artifact.artifact_type), said(size(artifact.size_bytes)), said(path))
     more = seen.run.artifact_count - len(seen.artifacts)
     if more > 0:

@@ -26,6 +26,7 @@ _GAP = 2
 _FRAME = 4
 _NOTES = 10
 _MOST_NOTE = 2000
+_TITLE = "Traceback (most recent call last):"
 
 
 def print_section(console: Console, title: str, *parts: RenderableType) -> None:
@@ -151,11 +152,23 @@ def output_cells(output: OutputDetail, block: BlockDetail) -> list[Text]:
     return [said(output.name, style), said(kind, style), said(size(output.bytes) if there and not lost else "", style)]
 
 
-def artifacts_table(seen: Overview) -> Table:
-    """The files that were saved on purpose."""
+def artifacts_table(seen: Overview, console: Console) -> Table:
+    """The files that were saved on purpose; their paths begin in the run's folder where there is no room for all."""
+    whole = _artifacts(seen, seen.status["run_folder"])
+    return whole if fits(whole, console) else _artifacts(seen, "")
+
+
+def stack_lines(traceback: str) -> list[str]:
+    """The lines of a traceback, without the title where no frames follow it."""
+    lines = traceback.rstrip("\n").split("\n")
+    below = [*lines[1:], ""]
+    return [line for line, after in zip(lines, below, strict=True) if line != _TITLE or after.startswith(" ")]
+
+
+def _artifacts(seen: Overview, folder: str) -> Table:
     table = grid("left", "left", "right", "left")
     for artifact in seen.artifacts:
-        path = os.path.join(seen.status["run_folder"], artifact.path)
+        path = os.path.join(folder, artifact.path)
         place = said(path) if artifact.present else said("missing on disk", STYLES[Tone.BAD])
         table.add_row(said(artifact.name), said(artifact.artifact_type), said(size(artifact.size_bytes)), place)
     more = seen.artifact_count - len(seen.artifacts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
+from runstone.cli import folderless
 from runstone.cli.arguments import pretty_option, run_argument
 from runstone.cli.printing import print_json
-from runstone.errors import LedgerError, RunNotFound
+from runstone.errors import RunNotFound
 from runstone.folder import find, observe
 from runstone.ledger.locating import FolderGone, locate
 
@@ -27,7 +27,7 @@ def command(run: str, pretty: bool, include_run_info: bool) -> None:
     try:
         found = locate(run)
     except FolderGone as gone:
-        status = _of_ledger(gone)
+        status = folderless.status_of(gone)
         if include_run_info:
             status["run_info"] = None
     except RunNotFound as error:
@@ -37,16 +37,3 @@ def command(run: str, pretty: bool, include_run_info: bool) -> None:
     print_json(status, pretty=pretty)
     if "error" in status:
         sys.exit(1)
-
-
-def _of_ledger(gone: FolderGone) -> dict[str, Any]:
-    """The status object of a run without a folder."""
-    from runstone.engine.source_ledger import of_project
-
-    try:
-        if not gone.of_block:
-            return of_project(gone.run_id).status()
-        problem = str(gone)
-    except (RunNotFound, LedgerError) as error:
-        problem = str(error)
-    return observe.failure(None, "missing", problem)

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from runstone.cli import folderless
 from runstone.cli.arguments import Seconds, pretty_option, run_argument
 from runstone.cli.exits import code_for
 from runstone.cli.printing import print_json
@@ -24,18 +25,22 @@ from runstone.ledger.locating import FolderGone, locate
 @pretty_option
 def command(run: str, interval: float, timeout: float | None, strict: bool, pretty: bool) -> None:
     """Follow RUN: one whole JSON object at every change; the last one is the end. RUN/BLOCK ends with that block.
+    Of a run without a folder, as one that was tracked, the ledger tells.
 
     Exits 0 if it completed (or ended degraded), 1 if it failed, was cancelled, timed out, crashed or cannot be read, 2
     after the timeout.
     """
     try:
         found = locate(run)
+    except FolderGone as gone:
+        told = folderless.follow(gone, interval=interval, timeout=timeout)
     except RunNotFound as error:
-        folder = None if isinstance(error, FolderGone) else run
-        print_json(observe.failure(folder, "missing", str(error)), pretty=pretty)
+        print_json(observe.failure(run, "missing", str(error)), pretty=pretty)
         sys.exit(1)
+    else:
+        told = follow(found.folder, interval=interval, timeout=timeout, block=found.block)
     end = None
-    for seen in follow(found.folder, interval=interval, timeout=timeout, block=found.block):
+    for seen in told:
         print_json(seen, pretty=pretty)
         end = end_of(seen)
     sys.exit(code_for(end, strict=strict))

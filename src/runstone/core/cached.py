@@ -78,20 +78,25 @@ def differences(before: Recipe, after: Recipe) -> list[Why]:
 def _input_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Why]:
     names = dict.fromkeys([*after, *before])
     return [
-        Why(cause=Cause.PARAMETER, subject=name, before=before.get(name), after=after.get(name))
+        Why(cause=Cause.INPUT, subject=name, before=before.get(name), after=after.get(name))
         for name in names
         if before.get(name) != after.get(name)
     ]
 
 
-def from_nearest(new: Recipe, known: Sequence[Recipe]) -> list[Why]:
+def from_nearest(new: Recipe, known: Sequence[Recipe], subject: str = "") -> list[Why]:
     """In what a recipe differs from the one that it differs least from; [] if it is known.
 
-    known: the newest first.
+    known: the newest first. subject: the input that says what the result is about; a recipe with the same one is nearer
+    than all with another.
     """
     if not known:
         return [Why(cause=Cause.NOT_CACHED)]
-    return min((differences(each, new) for each in known), key=len)[:WHYS_KEPT]
+
+    def distance(found: list[Why]) -> tuple[bool, int]:
+        return any(why.cause == Cause.INPUT and why.subject == subject for why in found), len(found)
+
+    return min((differences(each, new) for each in known), key=distance)[:WHYS_KEPT]
 
 
 class Missed(msgspec.Struct, frozen=True):

@@ -26,12 +26,13 @@ class Cause(StrEnum):
     UNFINISHED = "unfinished"
     SKIPPED = "skipped"
     NOT_CACHED = "not_cached"
+    INPUT = "input"
     NEW_INPUT = "new_input"
     INPUT_UNKNOWN = "input_unknown"
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One reason. subject: the part of the code, the parameter, setting, block or output it is about.
+    """One reason. subject: the part of the code, the parameter, input, setting, block or output it is about.
 
     before, after: what was compared, None where there was nothing; elements: how many it concerns, None for all.
     cause: a `Cause`, or the word of a newer version.
@@ -58,6 +59,11 @@ def _compared(why: Why, what: str) -> str:
     if why.before is None:
         return f"{what} is new"
     return f"{what} is not there any more" if why.after is None else f"{what} changed"
+
+
+def _input(name: str) -> str:
+    """An input in words; of tracked code some say by themselves what they are."""
+    return name if name.startswith(("parameter ", "variable ")) else f"input {name}"
 
 
 _SENTENCES: dict[str, Callable[[Why], str]] = {
@@ -93,6 +99,7 @@ _SENTENCES: dict[str, Callable[[Why], str]] = {
         if why.elements is None
         else f"{_counted(why, 'is', 'are')} not in the cache any more"
     ),
+    Cause.INPUT: lambda why: _compared(why, _input(why.subject)),
     Cause.NEW_INPUT: lambda why: (
         f"input {why.subject} is new"
         if why.elements is None

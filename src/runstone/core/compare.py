@@ -27,6 +27,7 @@ _MARK_BYTES = 8
 _ELEMENTS_NAMED = 5
 # What machines do anyway: a duration differs if it does by a fifth, and by more than this.
 _SHARE, _SECONDS = 0.2, 0.05
+_HUNDRED, _UNREAD = 100, 1e9
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,13 +110,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. sections: in each, what differs comes first. diverges: None if all that was made is the same.
 
     source: `folders`, or `ledger` if one of the runs has no folder: then all are compared by what the ledger has of
-    each, which are no outputs.
+    each, which are no outputs. `str()` of it tells what differs.
     """
 
     runs: list[ComparedRun]
     source: str
     sections: dict[str, list[Entry]]
     diverges: Divergence | None
+
+    def __str__(self) -> str:
+        # it is about what is defined here
+        from runstone.core.compare_text import in_words
+
+        return in_words(self)
 
     @property
     def differences(self) -> int:
@@ -275,8 +282,13 @@ def _change(section: str, before: float, after: float) -> list[str]:
         return []
     if section == DURATIONS:
         return [f"{after / before:.2g} times as long"] if before > 0 and after > 0 else []
-    share = f" ({100 * (after - before) / abs(before):+.3g} %)" if before else ""
+    share = f" ({_percent(100 * (after - before) / abs(before))} %)" if before else ""
     return [f"{after - before:+.6g}{share}"]
+
+
+def _percent(number: float) -> str:
+    """With three digits, and as people write large ones; what is larger than anybody reads has a power of ten."""
+    return f"{number:+,.0f}" if _HUNDRED <= abs(number) < _UNREAD else f"{number:+.3g}"
 
 
 def _divergence(runs: Sequence[RunFacts], sections: Mapping[str, list[Entry]]) -> Divergence | None:

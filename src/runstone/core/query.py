@@ -143,14 +143,33 @@ class _Reader:
     def _word(self, negated: bool) -> Term:
         begin = self.at
         word = self._one()
-        if word.text in ("AND", "NOT") and not word.quoted:
-            cure = "leave it out" if word.text == "AND" else "write what follows it"
-            raise self._error(f"{word.text} is not needed, all terms must hold: {cure}", begin)
+        if not word.quoted:
+            self._check_word(word.text, begin)
         if not word.text:
             raise self._error("there is nothing to look for", begin)
         if self.at < len(self.text) and not self.text[self.at].isspace():
             raise self._error("here a space is missing, or quotes around the whole")
         return Term(field=WORD, operator=CONTAINS, values=(word.text,), negated=negated)
+
+    def _check_word(self, text: str, at: int) -> None:
+        """Raise QueryError for what is hardly meant to be looked for, and would find nothing."""
+        if text in ("AND", "NOT"):
+            cure = "leave it out" if text == "AND" else "write what follows it"
+            raise self._error(f"{text} is not needed, all terms must hold: {cure}", at)
+        known, _, name = text.partition(".")
+        if text in FIELDS or (known in NAMED and name):
+            field, _ = self._field(text, at)
+            cure = f'{field.example}; the word itself is found in quotes, "{text}"'
+            raise self._error(f"{text!r} needs a value right behind it: {cure}", at)
+        operator = _OPERATOR.match(text)
+        if operator is not None:
+            raise self._error(
+                f"in front of {operator[0]!r} there is no field, and no space may be there: rows_in>100; "
+                "what begins so is found in quotes",
+                at,
+            )
+        if text.startswith(("(", "[", "{")):
+            raise self._error("there are no brackets, all terms must hold; what begins with one is found in quotes", at)
 
     def _field(self, name: str, at: int) -> tuple[Field, str]:
         known, _, param = name.partition(".")

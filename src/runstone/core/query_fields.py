@@ -9,6 +9,7 @@ from enum import Enum
 
 import msgspec
 
+from runstone.core.reasons import Reason
 from runstone.core.statuses import parse_run_status
 
 EQUAL, CONTAINS = "=", "~"
@@ -171,6 +172,14 @@ FIELDS: dict[str, Field] = {
             example="last_run_failed:true",
         ),
         Field(
+            name="reason",
+            kind=Kind.TEXT,
+            operators=(EQUAL,),
+            about="the machine word for why it ended so",
+            example="reason:reused",
+            choices=tuple(reason.value for reason in Reason),
+        ),
+        Field(
             name="host", kind=Kind.TEXT, operators=(EQUAL, CONTAINS), about="where it was executed", example="host:gpu7"
         ),
         Field(
@@ -221,6 +230,9 @@ def read_values(field: Field, operator: str, word: Word, zone: tzinfo) -> list[V
 
 
 def _status(_: Field, text: str, __: tzinfo) -> Value:
+    if text.strip().lower() == Reason.REUSED:
+        # lists show it so
+        raise ValueError("a run whose results were all taken from the cache has completed: reason:reused finds those")
     return parse_run_status(text).value
 
 

@@ -7,15 +7,14 @@ import threading
 from runstone.core.reasons import Reason
 from runstone.core.receipts import Receipt
 from runstone.core.statuses import RunStatus
-from runstone.errors import FolderError
 
 
 class Control:
     """Shared by a driver and those who watch it. `stopping` is read before every element, so it is a plain field.
 
-    interruptible: user code is being called, and an exception may be raised into it. broken: why the run cannot be
-    recorded any more. receipts: of the processes that were ended for it. end_as: how the run ends that was stopped.
-    supervised: another process ends this one if it does not stop by itself.
+    interruptible: user code is being called, and an exception may be raised into it. broken: why the run cannot go on,
+    or be recorded any more. receipts: of the processes that were ended for it. end_as: how the run ends that was
+    stopped. supervised: another process ends this one if it does not stop by itself.
     """
 
     __slots__ = (
@@ -41,7 +40,7 @@ class Control:
         self.requested_at: str | None = None
         self.end_as = RunStatus.CANCELLED
         self.supervised = False
-        self.broken: FolderError | None = None
+        self.broken: Exception | None = None
         self.receipts: list[Receipt] = []
         self.wake = threading.Event()
 
@@ -64,8 +63,12 @@ class Control:
             self.stopping = True
             self.wake.set()
 
-    def break_off(self, error: FolderError) -> None:
-        """The run cannot be recorded any more: what is computed from here on would be lost, or done twice."""
+    def break_off(self, error: Exception) -> None:
+        """Stop, though nobody has asked for it.
+
+        error: why; of a run that cannot be recorded any more, what is computed from here on would be lost, or done
+        twice.
+        """
         self.broken = error
         self.stopping = True
         self.wake.set()

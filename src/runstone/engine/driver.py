@@ -196,14 +196,7 @@ class Driver:
         self._elsewhere = side_by_side.running
         try:
             while not self.control.stopping:
-                here = None
-                for name in ready(self._policy, self._statuses() | dict.fromkeys(self._unended, BlockStatus.PENDING)):
-                    if name in side_by_side.running:
-                        continue
-                    if executors.is_inline(self.task.blocks[name], self.task.settings[name]):
-                        here = here or name
-                    else:
-                        self._start(name, side_by_side)
+                here = self._start_what_is_ready(side_by_side)
                 if here is not None:
                     # it may read in the folder what blocks before it have made elsewhere
                     self.recorder.flush()
@@ -212,9 +205,29 @@ class Driver:
                     return
                 for name, end, seconds in side_by_side.ended(wait=here is None):
                     self._ended(name, end, seconds)
+        except Exception as error:
+            # what is being executed elsewhere stops too, though nobody asked for it
+            self.control.break_off(error)
+            raise
         finally:
             for name, end, seconds in side_by_side.all_ended():
                 self._ended(name, end, seconds)
+
+    def _start_what_is_ready(self, side_by_side: SideBySide) -> str | None:
+        """Begin all blocks that may start and are executed elsewhere; returns one that is to be executed here."""
+        while not self.control.stopping:
+            here = None
+            for name in ready(self._policy, self._statuses() | dict.fromkeys(self._unended, BlockStatus.PENDING)):
+                if name in side_by_side.running:
+                    continue
+                if executors.is_inline(self.task.blocks[name], self.task.settings[name]):
+                    here = here or name
+                elif not self._start(name, side_by_side):
+                    # others may start now that it has ended, or none
+                    break
+            else:
+                return here
+        return None
 
     def _consequences(self) -> None:
         """Record what follows for blocks that have not started from how others ended."""
@@ -236,15 +249,16 @@ class Driver:
             cache=self.cache if self.task.settings[name].cache else None,
         )
 
-    def _start(self, name: str, side_by_side: SideBySide) -> None:
-        """Begin a block that is executed elsewhere."""
+    def _start(self, name: str, side_by_side: SideBySide) -> bool:
+        """Begin a block that is executed elsewhere; False if it has ended at once, as one does that is reused."""
         self._unended.discard(name)
         begun = time.perf_counter()
         prepared = executors.prepare(self._work(name), self.values)
         if isinstance(prepared, BlockEnd):
             self._ended(name, prepared, time.perf_counter() - begun)
-        else:
-            side_by_side.start(name, prepared)
+            return False
+        side_by_side.start(name, prepared)
+        return True
 
     def _ended(self, name: str, end: BlockEnd | None, seconds: float) -> None:
         """Record how a block ended, and what follows; nothing if it was asked to stop before."""

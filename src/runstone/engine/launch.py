@@ -20,7 +20,7 @@ from runstone.core.inputs import check_inputs
 from runstone.core.records import RunInfo, StartedBy
 from runstone.core.settings import Level, OnError, Settings, read_settings, resolve_run
 from runstone.core.status import progress_fraction
-from runstone.engine import context, executors, surroundings
+from runstone.engine import context, end_lines, executors, surroundings
 from runstone.engine.capture import Recording
 from runstone.engine.control import Control
 from runstone.engine.driver import Driver, Task
@@ -101,9 +101,17 @@ class Launched:
             recorder.close()
             if self.driver.cache is not None:
                 self.driver.cache.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell at the end what would be found too late otherwise: a command always does, bars or none."""
+        lines: list[str] = []
+        if self._show in (None, True) or self.info.trigger == "command":
+            lines += end_lines.warnings(self.driver.recorder.state)
         gains = self.driver.gains() if self._show in (None, True) else None
-        if gains is not None and sys.stderr is not None:
-            sys.stderr.write(f"{gains}\n")
+        if gains is not None:
+            lines.append(gains)
+        end_lines.tell(lines)
 
     def _execute(self) -> None:
         recorder = self.driver.recorder

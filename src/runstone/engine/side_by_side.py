@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from runstone.engine.control import Control
+from runstone.engine.interrupts import KEYBOARD
 from runstone.engine.work import BlockEnd
-from runstone.errors import FolderError
 
 Ended = tuple[str, BlockEnd | None, float]
 
@@ -68,9 +68,9 @@ class SideBySide:
                 yield from self.ended(wait=True)
             except BaseException as error:
                 failed = failed or error
-                if isinstance(error, FolderError):
+                if isinstance(error, Exception):
                     self._control.break_off(error)
                 else:
-                    self._control.cancel()
+                    self._control.cancel(by=KEYBOARD, message="interrupted from the keyboard")
         if failed is not None:
             raise failed

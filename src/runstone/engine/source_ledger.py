@@ -31,6 +31,7 @@ Reading = Callable[[], AbstractContextManager[Store]]
 """Opens the ledger to be looked at, for as long as that takes. Raises LedgerError."""
 
 _NOTHING: Mapping[str, Any] = {}
+_WHOLE = (RunStatus.COMPLETED.value, RunStatus.DEGRADED.value)
 _REASONS = {reason.value for reason in Reason}
 
 
@@ -94,7 +95,12 @@ class LedgerSource:
         here = run.host == identity.host()
         alive = Liveness.LIVE if here else Liveness.LOST
         gone = run.status == RunStatus.CRASHED.value
-        return status_object(
+        notes = [] if self._why is None else [self._why]
+        if gone and not ended:
+            notes.insert(
+                0, f"its process on {run.host or 'its host'} is gone and wrote no end; what was recorded is kept"
+            )
+        found = status_object(
             self.info,
             self._state,
             Observation(
@@ -102,8 +108,23 @@ class LedgerSource:
                 source="ledger",
                 run_folder=None,
                 duration_seconds=run.duration_seconds,
-                notes=[] if self._why is None else [self._why],
+                notes=notes,
             ),
+        )
+        # nothing is there to go on from; and without outputs to count, its end tells whether its work was done
+        whole = found["all_complete"] and found["status"] in _WHOLE
+        return {**found, "resumable": False, "all_complete": whole}
+
+    def refusal(self, asked: str) -> str:
+        """Why it cannot do what takes a folder, and what can be done. asked: `cancel` or `why`."""
+        run = f"run {self.info.id[:8]}"
+        if self._why is not None:
+            return f"{run} cannot be asked for {asked}(): {self._why}"
+        if asked == "cancel":
+            where = self._told.run.host
+            return f"{run} was tracked, and nobody can ask it to stop: end its process{f' on {where}' if where else ''}"
+        return (
+            f"{run} was tracked, and has no blocks to explain; what is known of it: runstone runs show {self.info.id}"
         )
 
     def params(self) -> Mapping[str, Any]:

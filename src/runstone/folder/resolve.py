@@ -141,9 +141,10 @@ def _named(root: str, text: str) -> str:
     if os.path.isdir(text):
         raise RunNotFound(f"no run in {text}: {layout.RUN} is not there")
     hint = "" if len(text) >= _MINIMUM else f"; of an id give at least {_MINIMUM} characters"
-    raise RunNotFound(
-        f"no run {text!r} here, and none with this id in {shown(root)}{_similar(os.path.join(root, text), '') or hint}"
-    )
+    # whether another workspace has it, is not for this one to know
+    whose = f" (workspace {config.workspace()}; --workspace W looks into another)" if root == config.runs_root() else ""
+    more = _similar(os.path.join(root, text), "") or hint
+    raise RunNotFound(f"no run {text!r} here, and none with this id in {shown(root)}{whose}{more}")
 
 
 def _by_prefix(root: str, prefix: str) -> str | None:

@@ -9,6 +9,7 @@ import time
 import msgspec
 
 from runstone import config
+from runstone.core.tracked import TrackDeleted, TrackEvent, TrackStarted
 from runstone.errors import FolderError, LedgerError
 from runstone.folder import disk, track_files, track_reading
 from runstone.ledger.place import Place
@@ -16,6 +17,7 @@ from runstone.ledger.port import Store
 
 _FOLDER = "behind"
 _LONGEST = 64 * 1024
+_LINES = 400_000
 
 
 class _Note(msgspec.Struct):
@@ -91,6 +93,44 @@ def journals(ledger: str, root: str) -> list[tuple[str, str]]:
     """The same of the journals of tracked runs that dead processes left."""
     found = [(path, note) for path, note in _read(_notes(root)) if note.ledger == ledger and _is_journal(note)]
     return [(path, note.folder) for path, note in found if not _is_being_written(note)]
+
+
+def on_the_way(ledger: str, store: Store | None, root: str | None = None) -> int:
+    """How many runs are to come into the ledger that is shown so, those of pipelines and tracked ones.
+
+    Of journals no more than the first few hundred thousand lines are looked at. store: that ledger, None if there is
+    none yet. root: as in `remember`. Raises LedgerError.
+    """
+    from runstone.ledger import of_track
+
+    left = 0
+    lines = _LINES
+    for _, path in journals(ledger, root or config.project_root()):
+        said, lines = _said_by(path, lines)
+        ids = list(said)
+        for start in range(0, len(ids), of_track.BATCH):
+            batch = ids[start : start + of_track.BATCH]
+            known = {} if store is None else of_track.known_runs(store, batch)
+            left += sum(not (run in known and known[run].seq >= said[run]) for run in batch)
+    return left + len(runs(ledger, root))
+
+
+def _said_by(path: str, lines: int) -> tuple[dict[str, int], int]:
+    """The runs that a journal begins, each with the number of its last line; and how many lines are left to look at."""
+    said: dict[str, int] = {}
+    deleted: set[str] = set()
+    with contextlib.suppress(OSError, FolderError), track_files.TrackFile(path) as file:
+        for _, event in file.events():
+            lines -= 1
+            if lines < 0:
+                break
+            if isinstance(event, TrackDeleted):
+                deleted.add(event.run)
+            elif isinstance(event, TrackStarted) and event.ledger is None:
+                said[event.run] = max(event.seq, said.get(event.run, 0))
+            elif isinstance(event, TrackEvent) and event.run in said:
+                said[event.run] = max(event.seq, said[event.run])
+    return {run: seq for run, seq in said.items() if run not in deleted}, max(lines, 0)
 
 
 def waiting(root: str | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,8 +10,9 @@ from datetime import timedelta
 import msgspec
 
 from runstone import config
+from runstone.amounts import span
 from runstone.core.query import Query
-from runstone.errors import FolderError, RunAmbiguous, RunNotFound, SettingError
+from runstone.errors import FolderError, RunAmbiguous, RunNotFound
 from runstone.folder import clock, observe
 from runstone.folder.look import Look
 from runstone.folder.read import read_info
@@ -23,9 +23,6 @@ from runstone.ledger.find import MOST, find, get
 from runstone.ledger.find_summary import RunSummary
 from runstone.ledger.port import Store
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_LONGEST = 200 * 365 * 86_400.0
 _UNFINISHED = ("scheduled", "pending", "running", "cancelling")
 _EVERYTHING = Query()
 
@@ -136,19 +133,7 @@ def configured() -> Retention:
     """What `[retention]` of `runstone.toml` says. Raises SettingError."""
     told = config.section("retention")
     older = told.get("older_than")
-    try:
-        return Retention(older_than=None if older is None else span(older), keep=told.get("keep"))
-    except ValueError as error:
-        raise SettingError(f"[retention] older_than in {config.FILE}: {error}") from None
-
-
-def span(text: str) -> timedelta:
-    """A span of time such as `30d`. Raises ValueError."""
-    match = _SPAN.fullmatch(text.strip())
-    seconds = float(match[1]) * _SECONDS[match[2]] if match else -1.0
-    if not 0 <= seconds <= _LONGEST:
-        raise ValueError(f"{text!r} is no span of time; write 90s, 30min, 12h, 30d or 8w")
-    return timedelta(seconds=seconds)
+    return Retention(older_than=None if older is None else span(older), keep=told.get("keep"))
 
 
 def _is_older(target: Target, than: float) -> bool:

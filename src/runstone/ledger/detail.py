@@ -9,6 +9,7 @@ import msgspec
 from runstone.core.annotated import Annotation, notes
 from runstone.core.statuses import RunStatus
 from runstone.errors import RunNotFound
+from runstone.ledger import acting
 from runstone.ledger.annotations import of_run
 from runstone.ledger.find import get
 from runstone.ledger.find_summary import RunSummary
@@ -69,7 +70,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
     """Another run. how: what it is to this one: retry_of, retried_by, replay_of, replayed_by, parent, child,
-    same_input."""
+    same_input. status: the word to act on."""
 
     how: str
     run_id: str
@@ -112,7 +113,8 @@ SELECT run_key, CAST(variables AS TEXT), CAST(metrics AS TEXT), job_id, imported
 FROM pipeline_run WHERE run_id = :run_id
 """
 _CHILDREN = "SELECT count(*) FROM pipeline_run WHERE parent_id = :run_id AND workspace = :workspace"
-_NAMED = "SELECT run_id, pipeline_name, status, created_at FROM pipeline_run WHERE run_id = :run_id"
+_OTHER = "SELECT run_id, pipeline_name, created_at, run_key, status, CAST(driver AS TEXT), run_folder FROM pipeline_run"
+_NAMED = f"{_OTHER} WHERE run_id = :run_id"
 # all of them follow the order of an index, from its newest end
 _RELATED = {
     "retried_by": "retry_of = :run_id",
@@ -189,8 +191,8 @@ def _related(store: Store, run: RunSummary, replay_of: str | None, fingerprint: 
             continue
         most = _SAME_INPUT if how == "same_input" else RELATED
         rows = store.rows(
-            f"SELECT run_id, pipeline_name, status, created_at FROM pipeline_run WHERE {condition}"
-            f" AND workspace = :workspace ORDER BY created_at DESC, run_key DESC LIMIT {most}",
+            f"{_OTHER} WHERE {condition} AND workspace = :workspace"
+            f" ORDER BY created_at DESC, run_key DESC LIMIT {most}",
             params,
         )
         found += _told(how, rows)
@@ -198,7 +200,18 @@ def _related(store: Store, run: RunSummary, replay_of: str | None, fingerprint: 
 
 
 def _told(how: str, rows: list[Any]) -> list[Related]:
-    return [Related(how=how, run_id=row[0], pipeline_name=row[1], status=row[2], created_at=row[3]) for row in rows]
+    return [
+        Related(how=how, run_id=run_id, pipeline_name=name, status=_acting(run_id, *claim), created_at=created_at)
+        for run_id, name, created_at, *claim in rows
+    ]
+
+
+def _acting(run_id: str, run_key: int, status: str, driver: str | None, run_folder: str | None) -> str:
+    """The word to act on."""
+    if status not in acting.UNFINISHED:
+        return status
+    seen = acting.look(acting.Claim(run_key, run_id, status, driver, run_folder))
+    return status if seen is None else seen.status
 
 
 def _count(store: Store, sql: str, params: Params) -> int:

@@ -6,7 +6,6 @@ import os
 
 import msgspec
 
-from runstone import config
 from runstone.ledger import acting, behind, migrations
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
@@ -20,7 +19,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     schema: number of its newest migration; newest_schema: of the one this version knows. size_bytes: on the disk;
     free_bytes: of these, what `vacuum` would give back, None where that is not known. tables: rows of each. statuses:
     runs of each status to act on. oldest, newest: when the first and the last run was created. waiting: runs of this
-    project, and journals of tracked ones, that could not be brought into it yet.
+    project that could not be brought into it yet.
     """
 
     where: str
@@ -41,7 +40,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def facts(place: Place, store: Store | None) -> Facts:
     """What there is to say about a ledger; store: None if it is not there yet. Raises LedgerError."""
     if store is None:
-        return Facts(where=place.shown, dialect=place.dialect, exists=False, waiting=_waiting(place))
+        return Facts(
+            where=place.shown, dialect=place.dialect, exists=False, waiting=behind.on_the_way(place.shown, None)
+        )
     oldest, newest = store.rows("SELECT min(created_at), max(created_at) FROM pipeline_run")[0]
     return Facts(
         where=place.shown,
@@ -58,12 +59,8 @@ def facts(place: Place, store: Store | None) -> Facts:
         statuses=_statuses(store),
         oldest=oldest,
         newest=newest,
-        waiting=_waiting(place),
+        waiting=behind.on_the_way(place.shown, store),
     )
-
-
-def _waiting(place: Place) -> int:
-    return len(behind.runs(place.shown)) + len(behind.journals(place.shown, config.project_root()))
 
 
 def _free(store: Store) -> int | None:

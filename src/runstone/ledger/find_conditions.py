@@ -256,6 +256,7 @@ def _postgres_param(term: Term, value: Value, bind: Binder) -> str:
 _CONDITIONS: dict[str, Callable[[Term, str, Binder, datetime], str]] = {
     "pipeline": _text("pipeline_name"),
     "error": _text("error"),
+    "reason": _text("reason"),
     "host": _text("host"),
     "trigger": _text("trigger_kind"),
     "kind": _text("kind"),

@@ -26,13 +26,13 @@ from runstone.ledger.column_values import (
     whole_number,
 )
 from runstone.ledger.port import Store
-from runstone.ledger.projection import Outcome, put_inside
+from runstone.ledger.projection import Outcome, put_inside, put_plain
 from runstone.ledger.row_types import ArtifactRow, ErrorRow, Rows, RunRow
 from runstone.ledger.rows import pipeline_id
 from runstone.ledger.tables import Kept, forget
 
 KIND = "stage"
-BATCH = 100
+BATCH = 400
 """Runs that are brought in one transaction."""
 
 _TRIES = 5
@@ -233,6 +233,7 @@ def bring(store: Store, runs: Iterable[Rows]) -> Brought:
 def _bring(store: Store, batch: list[Rows], brought: Brought) -> list[Rows]:
     """Returns those that somebody else has changed meanwhile."""
     left = []
+    plain: list[Rows] = []
     outcome = Brought()
     with store.writing():
         known = known_runs(store, [rows.run.run_id for rows in batch])
@@ -246,6 +247,10 @@ def _bring(store: Store, batch: list[Rows], brought: Brought) -> list[Rows]:
                 outcome.known += 1
                 continue
             rows.since = since
+            if there is None and not (rows.tags or rows.errors or rows.artifacts):
+                # most of them: many go in one statement
+                plain.append(rows)
+                continue
             new = msgspec.structs.replace(
                 rows,
                 errors=[error for error in rows.errors if error.seq > since],
@@ -255,10 +260,33 @@ def _bring(store: Store, batch: list[Rows], brought: Brought) -> list[Rows]:
                 left.append(rows)
             else:
                 outcome.taken += 1
+        put_plain(store, [rows.run for rows in plain])
+        # somebody else may have been first, where several write at once
+        lost = _overtaken(store, plain) if store.dialect == "postgres" else []
+        outcome.taken += len(plain) - len(lost)
+    left += lost
     brought.taken += outcome.taken
     brought.known += outcome.known
     brought.refused += outcome.refused
     return left
+
+
+def _overtaken(store: Store, batch: Sequence[Rows]) -> list[Rows]:
+    """Those of some runs that were to be new, and are in the ledger otherwise."""
+    known = known_runs(store, [rows.run.run_id for rows in batch])
+    return [
+        rows
+        for rows in batch
+        if (there := known.get(rows.run.run_id)) is None
+        or (there.kind, there.workspace, there.seq) != (KIND, rows.run.workspace, rows.run.seq)
+    ]
+
+
+def is_known(state: TrackedState, there: Known | None) -> bool:
+    """Whether a ledger has nothing to learn of a run. there: what it has of it."""
+    return there is not None and (
+        there.kind != KIND or there.workspace != text(state.workspace, 100) or there.seq >= state.seq
+    )
 
 
 def known_runs(store: Store, run_ids: Sequence[str]) -> dict[str, Known]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from runstone import config
 from runstone.errors import LedgerDenied, LedgerError
 from runstone.folder import clock
 from runstone.ledger import migrations
@@ -18,6 +19,8 @@ PATIENCE = 5.0
 
 _PATIENCE_FOR_OTHERS = 0.2
 _SECONDS_FOR_OTHERS = 1.0
+BYTES_FOR_OTHERS = 64 * 1024 * 1024
+"""Of journals: those of a project that are larger together take seconds to be gone through."""
 
 before_reading: list[Callable[[], None]] = []
 """Called before this process reads a ledger; those who have something to bring there put themselves here."""
@@ -87,6 +90,22 @@ def _bring_what_others_left(place: Place) -> None:
                 behind.catch_up(store, seconds=_SECONDS_FOR_OTHERS)
             finally:
                 store.close()
+    _bring_what_others_tracked(place)
+
+
+def _bring_what_others_tracked(place: Place) -> None:
+    from runstone.ledger import behind
+
+    try:
+        root = config.project_root()
+    except OSError:
+        # the current folder was deleted
+        return
+    if behind.journals(place.shown, root):
+        # loaded by those who have some
+        from runstone.ledger import track_feed
+
+        track_feed.catch_up(place, root, _SECONDS_FOR_OTHERS, most_bytes=BYTES_FOR_OTHERS)
 
 
 def _connect(place: Place, patience: float, durable: bool) -> Store:

@@ -47,6 +47,7 @@ _FIXED = frozenset(
 """What a run is from its beginning on; most of it is in indexes, which are left alone while the run goes on."""
 
 _INSERT_RUN = f"{_insert('pipeline_run', _columns(RunRow))} ON CONFLICT (run_id) DO NOTHING RETURNING run_key"
+_INTO_RUN = Insertion("pipeline_run", _columns(RunRow), "ON CONFLICT (run_id) DO NOTHING")
 _UPDATE_RUN = _update(name for name in _columns(RunRow) if name != "run_id")
 _MOVE_RUN = _update(name for name in _columns(RunRow) if name not in _FIXED)
 _FIND_RUN = "SELECT run_key, epoch, seq FROM pipeline_run WHERE run_id = :run_id"
@@ -123,6 +124,18 @@ def _put_new(store: Store, rows: Rows) -> Outcome:
     _put_tags(store, key, rows)
     _tell_place(store, key, run)
     return Outcome.TAKEN
+
+
+def put_plain(store: Store, runs: Sequence[RunRow]) -> None:
+    """Bring runs that have nothing but their rows, and no folder, inside of a transaction; those that are there stay.
+
+    Which these are, whoever calls has to ask the ledger.
+    """
+    if not runs:
+        return
+    for workspace in sorted({run.workspace for run in runs}):
+        _tell_workspace(store, workspace)
+    store.insert(_INTO_RUN, [msgspec.structs.astuple(run) for run in runs])
 
 
 def _find(store: Store, run_id: str) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from runstone.folder.track_files import TrackFile
 from runstone.folder.track_journal import TrackJournal
 from runstone.folder.track_reading import Found
 from runstone.ledger import behind, of_track
-from runstone.ledger.opening import open_ledger
+from runstone.ledger.opening import PATIENCE, open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
 from runstone.ledger.row_types import Rows
@@ -26,6 +26,7 @@ _WHILE_BUSY = 50
 
 _BUSY_BYTES = 64 * 1024
 _PATIENCE = 5.0
+_LITTLE_PATIENCE = 0.2
 _ASIDE = 0.002
 _REST = 5
 """So many times as long as it works, whoever catches up rests."""
@@ -91,6 +92,20 @@ class TrackFeed:
                 raise
         else:
             self._held_up = 0.0
+
+    def left(self) -> int:
+        """How many runs the journal has that are not in the ledger as they are now. Never raises."""
+        found: dict[str, TrackedState] = {}
+        with self.journal.lock:
+            files = dict(self.journal.files)
+        for generation in sorted(each for each in files if each >= self._generation):
+            with contextlib.suppress(OSError, FolderError), TrackFile(files[generation]) as file:
+                for _, event in file.events(self._offset if generation == self._generation else None):
+                    if isinstance(event, TrackEvent):
+                        state = apply(found.get(event.run) or self._states.get(event.run), event)
+                        if state is not None:
+                            found[event.run] = state
+        return sum(of_track.belongs(each, self.place.shown, others=self._others) for each in found.values())
 
     def failed(self) -> None:
         """The ledger could not be written: the journal has everything."""
@@ -202,30 +217,23 @@ class TrackFeed:
                 yield of_track.rows_of(found)
 
 
-def catch_up(place: Place, root: str, seconds: float | None = None) -> None:
+def catch_up(place: Place, root: str, seconds: float | None = None, *, most_bytes: int | None = None) -> None:
     """Bring what dead processes of a project could not. Never raises.
 
-    seconds: for no longer than so, and at once; otherwise slowly, for whoever calls has other work to do.
+    seconds: from where it has come to something new, for no longer than so, and at once; otherwise slowly, for whoever
+    calls has other work to do. What it does not come to is for the next one, who goes on there. most_bytes: leave it
+    all to others if the journals of the project are larger together.
     """
-    until = None if seconds is None else time.monotonic() + seconds
     notes = behind.journals(place.shown, root)
-    if not notes:
+    if not notes or (most_bytes is not None and _bytes(root) > most_bytes):
         return
     try:
-        store = open_ledger(place)
+        store = open_ledger(place, patience=PATIENCE if seconds is None else _LITTLE_PATIENCE)
     except LedgerError:
         # whoever has runs of his own to bring says so
         return
     try:
-        told = track_reading.survey(root, lambda path, why: None)
-        for note, path in notes:
-            runs = track_reading.runs(path, told) if path in told.settled else iter(())
-            shared = track_reading.shared_runs(told)
-            for several in (runs, shared):
-                _bring_aside(store, (each for each in several if of_track.belongs(each.state, place.shown)), until)
-            if until is not None and time.monotonic() >= until:
-                return
-            behind.forget(note)
+        _catch_up(store, place, root, notes, seconds)
     except (LedgerError, FolderError, OSError):
         # the notes are there for the next one
         return
@@ -234,10 +242,52 @@ def catch_up(place: Place, root: str, seconds: float | None = None) -> None:
             store.close()
 
 
-def _bring_aside(store: Store, runs: Iterator[Found], until: float | None) -> None:
-    """until: no longer than so, and without a rest."""
-    while (until is None or time.monotonic() < until) and (batch := list(islice(runs, _WHILE_BUSY))):
-        began = time.monotonic()
-        of_track.bring(store, map(of_track.rows_of, batch))
-        if until is None:
-            time.sleep(_REST * (time.monotonic() - began))
+def _catch_up(store: Store, place: Place, root: str, notes: list[tuple[str, str]], seconds: float | None) -> None:
+    told = track_reading.survey(root, lambda path, why: None)
+    aside = _Aside(store, seconds)
+    for note, path in notes:
+        runs = track_reading.runs(path, told) if path in told.settled else iter(())
+        if not aside.bring(each for each in runs if of_track.belongs(each.state, place.shown)):
+            return
+        if not told.shared:
+            behind.forget(note)
+    if told.shared:
+        if not aside.bring(
+            each for each in track_reading.shared_runs(told) if of_track.belongs(each.state, place.shown)
+        ):
+            return
+        for note, _ in notes:
+            behind.forget(note)
+
+
+class _Aside:
+    """Brings runs of others. seconds: no longer than so from the first one that is new, and without a rest."""
+
+    def __init__(self, store: Store, seconds: float | None) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._until: float | None = None
+
+    def bring(self, runs: Iterator[Found]) -> bool:
+        """Whether there was time for all of them. Raises LedgerError, FolderError, OSError."""
+        while batch := list(islice(runs, _WHILE_BUSY if self._seconds is None else of_track.BATCH)):
+            if self._until is not None and time.monotonic() >= self._until:
+                return False
+            began = time.monotonic()
+            known = of_track.known_runs(self._store, [each.state.run_id for each in batch])
+            new = [each for each in batch if not of_track.is_known(each.state, known.get(each.state.run_id))]
+            if new:
+                if self._seconds is not None and self._until is None:
+                    self._until = began + self._seconds
+                of_track.bring(self._store, map(of_track.rows_of, new))
+            if self._seconds is None:
+                time.sleep(_REST * (time.monotonic() - began))
+        return True
+
+
+def _bytes(root: str) -> int:
+    """How large the journals of a project are together. Never raises."""
+    try:
+        return sum(os.stat(path).st_size for path in track_files.paths(root))
+    except OSError:
+        return 0

@@ -62,10 +62,15 @@ def take_out(graph: Graph, values: dict[str, Any], config_text: bytes | None = N
 
 def not_recoverable(names: Iterable[str]) -> str:
     """What is said of a run that was given secrets as themselves."""
-    listed = ", ".join(map(repr, names))
+    listed = list(map(repr, names))
+    were, it = (
+        ("was given as a literal secret, which is", "it")
+        if len(listed) == 1
+        else ("were given as literal secrets, which are", "them")
+    )
     return (
-        f"not recoverable: {listed} was given as a literal secret, which is kept nowhere; only who gives it again can "
-        "go on with this run; env:NAME or file:PATH would be kept"
+        f"not recoverable: {', '.join(listed)} {were} kept nowhere; only who gives {it} again can go on with this run; "
+        "env:NAME or file:PATH would be kept"
     )
 
 

@@ -94,9 +94,10 @@ def _made(reference: str | None, value: str | None) -> Secret:
 
 def _kept_out(value: str, what: str) -> str:
     if len(value) < redaction.SHORTEST:
+        length = f"only {len(value)} characters long: at least {redaction.SHORTEST}"
         raise InputError(
-            f"{what} is {'empty' if not value else f'only {len(value)} characters long'}: at least "
-            f"{redaction.SHORTEST} are needed, or it could not be told from the rest of what is written"
+            f"{what} is {length if value else f'empty: at least {redaction.SHORTEST} characters'} are needed, "
+            "or it could not be told from the rest of what is written"
         )
     redaction.learn(value)
     return value

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import msgspec
 
-from runstone import config
+from runstone import amounts, config
 from runstone.cache import place
 from runstone.core.compare import Comparison
 from runstone.errors import FolderError, RunError, RunNotFound, SettingError, WorkspaceNotFound
@@ -50,6 +50,7 @@ class WorkspaceManager:
 
         Raises SettingError for a name that is taken, or that cannot be one: letters, digits, - and _, at most 100.
         """
+        _check_name(name)
         with self._books.writing() as store:
             try:
                 row = workspaces.named(store, name)
@@ -62,6 +63,7 @@ class WorkspaceManager:
 
     def get(self, name: str) -> Workspace:
         """The workspace with this name or id, which are the same. Raises WorkspaceNotFound."""
+        _check_name(name)
         with self._books.reading() as store:
             return Workspace(self._books, workspaces.named(store, name))
 
@@ -76,6 +78,7 @@ class WorkspaceManager:
         Raises RunError, and then nothing was deleted, if one of them goes on or is not proven dead. WorkspaceNotFound;
         SettingError for `default`, which is always there.
         """
+        _check_name(name)
         with self._books.writing() as store:
             deleted = workspace_deletion.delete(store, name)
         # who makes one of the same name is not to come by its results
@@ -97,7 +100,7 @@ class Workspace(WorkspaceRecord):
 
     def run(self, pipeline: Pipeline, params: Mapping[str, Any] | None = None, /, **options: Any) -> Run:
         """Execute a pipeline in this process, as `Pipeline.run` does, in this workspace. options: of `Pipeline.run`."""
-        self._check_folder(options.get("run_folder"))
+        self._check(pipeline, options.get("run_folder"))
         return pipeline.run(params, workspace=self.name, **options)
 
     def get_run(self, run: str | os.PathLike[str]) -> Run:
@@ -214,6 +217,8 @@ class Workspace(WorkspaceRecord):
 
     def _find(self, store: Store, run: str | os.PathLike[str]) -> RunSummary:
         """The run that is meant, if it is in this workspace."""
+        if not isinstance(run, str | os.PathLike):
+            raise SettingError(f"{run!r} names no run: give its id, the first characters of that, or its folder")
         text = os.fspath(run)
         if any(separator in text for separator in SEPARATORS) or claims.holds_run(text):
             return self._in_folder(store, os.path.abspath(text))
@@ -221,6 +226,12 @@ class Workspace(WorkspaceRecord):
         if text and claims.holds_run(by_name):
             return self._in_folder(store, by_name)
         return find.get(store, text, workspace=self.name)
+
+    def _check(self, pipeline: object, run_folder: object) -> None:
+        """Raise SettingError for what is no pipeline, else as `_check_folder` does."""
+        if not isinstance(pipeline, Pipeline):
+            raise SettingError(f"{pipeline!r} is no pipeline: give the Pipeline itself, not its name")
+        self._check_folder(run_folder)
 
     def _check_folder(self, given: object) -> None:
         """Raise RunNotFound for a folder to run in where a run of another workspace is, or the place of such runs."""
@@ -263,6 +274,12 @@ class Job(JobRecord):
         return self._handle.result(timeout)
 
 
+def _check_name(name: object) -> None:
+    """Raise SettingError for what is no text; None would mean the workspace that this process is in."""
+    if not isinstance(name, str):
+        raise SettingError(f"{name!r} is no name of a workspace: use letters, digits, - and _")
+
+
 def _same(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
@@ -274,7 +291,7 @@ def _age(said: timedelta | datetime | str) -> timedelta:
         age = said
     else:
         try:
-            age = cleanup.span(said)
+            age = amounts.span(said)
         except (ValueError, AttributeError) as error:
             raise SettingError(
                 f"older_than={said!r}: write a timedelta, a datetime, or a text such as '30d'"

@@ -68,7 +68,7 @@ class Workspace(WorkspaceRecord):
 
         Cancelling the task that awaits it cancels the run.
         """
-        self._sync._check_folder(options.get("run_folder"))
+        self._sync._check(pipeline, options.get("run_folder"))
         return Run(await pipeline.run_async(params, workspace=self.name, **options))
 
     async def get_run(self, run: str | os.PathLike[str]) -> Run:

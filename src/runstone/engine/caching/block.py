@@ -247,7 +247,7 @@ class _Taking:
         known = self._cache.attempt(lambda store: store.recipes(asked.recipe.stage))
         if known is None:
             return asked.unknown
-        why = from_nearest(asked.recipe, known)
+        why = list(map(self._told, from_nearest(asked.recipe, known)))
         if why or not asked.recipe.varying:
             # of one that is not mapped: it was there, and is not any more
             gone = [Why(cause=Cause.NOT_CACHED, elements=len(left))]
@@ -256,6 +256,15 @@ class _Taking:
             seen = self._seen()
             found = [ev.Miss(elements=each.elements, why=each.why) for each in missed(asked.recipe.varying, left, seen)]
         return [*found, *asked.unknown]
+
+    def _told(self, why: Why) -> Why:
+        """An input that is a parameter of the run is called so; others are outputs of blocks before."""
+        if why.cause != Cause.INPUT:
+            return why
+        named = {each.python_name: each.name for each in self._work.block.parameters}
+        name = named.get(why.subject, why.subject)
+        is_parameter = name in self._recorder.writer.info.params
+        return msgspec.structs.replace(why, cause=Cause.PARAMETER) if is_parameter else why
 
     def _seen(self) -> list[set[bytes]]:
         """Of each input that varies, the digests with which something was computed by the same recipe."""

@@ -32,15 +32,17 @@ def record(call: str, told: dict[str, Any]) -> str:
     run_id = new_id() if said is None else given.run_id(said)
     if run_id is None:
         return given.as_text(said)
-    status = given.status(told.pop("status", None) or RunStatus.RUNNING)
+    asked = given.status(told.pop("status", None) or RunStatus.RUNNING)
     workspace = given.workspace(told.pop("workspace", None), told.pop("tenant_id", None))
-    if status is None or workspace is None:
+    if workspace is None:
         return run_id
     if said is not None and _at_hand(run_id) is not None:
         for name in _FIXED:
             told.pop(name, None)
-        update(call, run_id, {"status": status, **told})
+        update(call, run_id, told if asked is None else {"status": asked, **told})
         return run_id
+    # one that nobody understands tells all the same that the run is there
+    status = asked or RunStatus.RUNNING
     journal = journals.here()
     moments = {name: given.moment(name, told.pop(name, None)) for name in _TIMES}
     begins = RunStatus.RUNNING if given.is_done(status) else status
@@ -70,6 +72,7 @@ def record(call: str, told: dict[str, Any]) -> str:
     if given.is_done(status):
         _end(recording, status, moments["finished_at"], told.pop("error", None))
     _keep(recording)
+    _tell_early_error(call, told)
     given.unknown(call, told)
     return run_id
 
@@ -85,9 +88,8 @@ def update(call: str, run_id: Any, told: dict[str, Any]) -> None:
         complaints.once("no run", f"{call}: no journal of this project has a run {run_id}; record_run(...) makes one")
         return
     asked = told.pop("status", None)
-    status = recording.status if asked is None else given.status(asked)
-    if status is None:
-        return
+    # of one that nobody understands the rest counts all the same
+    status = (None if asked is None else given.status(asked)) or recording.status
     if given.is_done(recording.status):
         if status is not recording.status or any(told.get(name) is not None for name in NUMBERS):
             _refuse(call, recording, status)
@@ -101,9 +103,13 @@ def update(call: str, run_id: Any, told: dict[str, Any]) -> None:
         status, moments["started_at"]
     ):
         _refuse(call, recording, status)
-    if told.pop("error", None):
-        complaints.once("error", f"{call}: error= is recorded with the end of a run: give its status too")
+    _tell_early_error(call, told)
     given.unknown(call, told)
+
+
+def _tell_early_error(call: str, told: dict[str, Any]) -> None:
+    if told.pop("error", None) is not None:
+        complaints.once("error", f"{call}: error= is recorded with the end of a run: give its status too")
 
 
 def _take_values(recording: Recording, call: str, told: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runstone.engine.track.tracked import Tracked
 
 RESULT = "result"
+_ITEM = "item"
 
 _caches: dict[tuple[str, str], RunCache] = {}
 
@@ -66,7 +67,7 @@ class Checkpoint:
                 self.from_run = place.run
                 cache.used(place.piece)
                 return []
-            return from_nearest(recipe, store.recipes(recipe.stage)) or [Why(cause=Cause.NOT_CACHED)]
+            return from_nearest(recipe, store.recipes(recipe.stage), _ITEM) or [Why(cause=Cause.NOT_CACHED)]
 
         why = cache.attempt(look)
         if why is not None:
@@ -183,7 +184,7 @@ class Process:
 
     def _of(self, run: Tracked) -> Checkpoint:
         try:
-            inputs = {"item": run.item, **_inputs(self._options)}
+            inputs = {_ITEM: run.item, **_inputs(self._options)}
             return _checkpoint(self._cache, run.run_id, self.stage, self._function, self._parts, inputs, self._digests)
         except Exception as error:
             complaints.unexpected(error)

@@ -13,7 +13,7 @@ import msgspec
 
 from runstone import config
 from runstone.core.moves import DONE
-from runstone.core.statuses import RunStatus, parse_run_status
+from runstone.core.statuses import ALIASES, RunStatus, parse_run_status
 from runstone.core.tracked import LARGEST, Metric, Trouble
 from runstone.engine import failures
 from runstone.engine.track.complaints import once
@@ -66,7 +66,10 @@ def number(name: str, value: Any) -> int | None:
         except (TypeError, ValueError, OverflowError):
             once(f"type {name}", f"{name}={_shown(value)} is not recorded: give a whole number, 0 or more")
             return None
-    if not 0 <= found <= LARGEST:
+    if found > LARGEST:
+        once(f"large {name}", f"{name}={_shown(value)} is not recorded: it is too large; the largest is {LARGEST}")
+        return None
+    if found < 0:
         once(f"range {name}", f"{name}={_shown(value)} is not recorded: give a whole number, 0 or more")
         return None
     return found
@@ -167,22 +170,29 @@ def fingerprint(inputs: Any, params: Any) -> str | None:
     return fingerprint.of(params if inputs is None else inputs)
 
 
-def run_id(value: Any) -> str | None:
-    """The id of a run; None, and a warning, if it cannot be one."""
+def run_id(value: Any, name: str = "run_id") -> str | None:
+    """The id of a run; None, and a warning, if it cannot be one. name: of the argument."""
     if isinstance(value, str) and 1 <= len(value) <= 200 and value.isprintable() and value.isascii():
         return value
-    once("run_id", f"run_id={_shown(value)} is no id of a run: give a text of at most 200 letters")
+    what = "the tracked run, or its id as a text" if name == "parent" else "a text of at most 200 letters"
+    once(name, f"{name}={_shown(value)} is no id of a run: give {what}")
     return None
 
 
 def status(value: Any) -> RunStatus | None:
-    """A status, or one of its aliases; None, and a warning, if there is none of that name."""
+    """A status, or one of its aliases; None, and a warning that has the nearest one, if there is none of that name."""
     if isinstance(value, RunStatus):
         return value
     try:
         return parse_run_status(value)
-    except (ValueError, AttributeError, TypeError) as error:
-        once("status", f"a status is not recorded: {error}")
+    except (ValueError, AttributeError, TypeError):
+        from difflib import get_close_matches
+
+        said = value.strip().lower() if isinstance(value, str) else ""
+        known = [each.value for each in RunStatus]
+        close = get_close_matches(said, [*known, *ALIASES], n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        once(f"status {said}", f"status={_shown(value)} is no status, and is not recorded; {hint}")
         return None
 
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 PATIENCE = 1.0
 """Seconds that the end of the process waits for the ledger."""
 
+READERS_BRING = 5_000
+"""So many runs that are left are nothing to tell: whoever reads the ledger next brings some 20,000 in its second."""
+
+_WORTH_IT = 0.1
+
 _lock = threading.Lock()
 _ours: list[TrackJournal] = []
 _feeds: dict[str, dict[str, TrackFeed]] = {}
@@ -185,7 +190,33 @@ def leave() -> None:
 
             feed.deadline = deadline
             projector.of(feed.place, _not_in_ledger).part(feed)
+            _tell_what_is_left(feed)
             feed.close()
+            _go_on_with_others(feed, deadline)
+
+
+def _tell_what_is_left(feed: TrackFeed) -> None:
+    """Unless whoever reads the ledger next brings it within the second that readers take for that."""
+    if feed.at_rest or was_said("journal") or was_said("ledger"):
+        return
+    left = feed.left()
+    if left > READERS_BRING:
+        once(
+            "left",
+            f"{left:,} tracked runs are in {config.OWN}/track, and not in the ledger yet: those who read that bring"
+            " them step by step; to have all now: runstone ledger sync",
+        )
+
+
+def _go_on_with_others(feed: TrackFeed, deadline: float) -> None:
+    """What dead processes have left, for as long as there is time: this one was perhaps too short to come to it."""
+    seconds = deadline - time.monotonic()
+    if seconds < _WORTH_IT:
+        return
+    from runstone.ledger import behind, opening, track_feed
+
+    if behind.journals(feed.place.shown, feed.journal.root):
+        track_feed.catch_up(feed.place, feed.journal.root, seconds, most_bytes=opening.BYTES_FOR_OTHERS)
 
 
 def _after_fork() -> None:

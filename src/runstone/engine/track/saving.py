@@ -10,6 +10,7 @@ from runstone.engine.track import complaints, given
 from runstone.engine.track.recording import Recording
 from runstone.errors import InputError, StorageError
 from runstone.folder import artifacts, disk, track_files
+from runstone.folder.preview import type_name
 
 
 def save(recording: Recording | None, stage: str, path: str | os.PathLike[str], about: dict[str, Any]) -> ArtifactSaved:
@@ -18,10 +19,16 @@ def save(recording: Recording | None, stage: str, path: str | os.PathLike[str], 
     Of what cannot be kept the record has no id, and the path that was given; why is said once. Never raises.
     """
     try:
+        source = os.fsdecode(path)
+    except TypeError:
+        what = "None" if path is None else f"a {type_name(path)}"
+        complaints.once("type file", f"artifact() was given {what}, and keeps nothing: give the path of a file")
+        return _nothing(path, stage)
+    try:
         if recording is None:
             complaints.once("early file", f"artifact({path!r}) is not kept: the run is not being recorded")
         else:
-            found = _save(recording, stage, os.fspath(path), about)
+            found = _save(recording, stage, source, about)
             if found is not None:
                 return found
             complaints.once("late file", f"artifact({path!r}) is not kept: run {recording.run_id[:8]} has ended")
@@ -31,6 +38,10 @@ def save(recording: Recording | None, stage: str, path: str | os.PathLike[str], 
         complaints.once("file", f"artifact({path!r}) is not kept: {error}")
     except Exception as error:
         complaints.unexpected(error)
+    return _nothing(path, stage)
+
+
+def _nothing(path: Any, stage: str) -> ArtifactSaved:
     return ArtifactSaved(
         seq=0, at="", artifact_id="", path=given.as_text(path), name="", artifact_type="", content_type="",
         size_bytes=0, sha256="", block=stage,

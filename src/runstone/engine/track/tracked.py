@@ -143,12 +143,13 @@ class Tracked:
     def tokens(self, value: int) -> None:
         self._set("tokens", value)
 
-    def add(self, *, rows_in: int = 0, rows_out: int = 0, llm_calls: int = 0, tokens: int = 0) -> None:
+    def add(self, *, rows_in: int = 0, rows_out: int = 0, llm_calls: int = 0, tokens: int = 0, **unknown: Any) -> None:
         """Count on from several threads at once, where `+=` may lose some."""
         for name, count in (("rows_in", rows_in), ("rows_out", rows_out), ("llm_calls", llm_calls), ("tokens", tokens)):
             found = given.number(name, count)
             if found and self._recording is not None and not self._recording.add(name, found):
                 self._too_late(name)
+        given.unknown("t.add", unknown)
 
     def metric(self, name: str, value: float) -> None:
         """Record a number under a name; the last one counts."""
@@ -381,7 +382,7 @@ def _take_more(told: dict[str, Any], known: dict[str, Any], call: str) -> None:
     told.pop("code", None)
     said = told.pop("parent", None)
     if said is not None:
-        known["parent_id"] = said.run_id if isinstance(said, Tracked) else given.run_id(said)
+        known["parent_id"] = said.run_id if isinstance(said, Tracked) else given.run_id(said, "parent")
     known["tags"] = given.tags(told.pop("tags", None))
     inputs, params = told.pop("inputs", None), told.pop("params", None)
     known["params"] = given.params(params)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runstone.engine.track import complaints
 from runstone.engine.track.tracked import Called, Tracked
+from runstone.folder.preview import type_name
 
 if TYPE_CHECKING:
     from runstone.engine.track.cached import Process
@@ -28,7 +29,7 @@ def processed(items: Iterable[Any], process: Callable[[Any], Any], options: dict
     """What `process` returns for each item; a list, or of a coroutine function something to await that gives one."""
     if inspect.iscoroutinefunction(process) or inspect.iscoroutinefunction(type(process).__call__):
         return _processed_async(items, process, options)
-    if options.get("cache"):
+    if _is_cached(options):
         return _cached(process, options).processed(runs(items, _others(options), Called))
     results = []
     for run in runs(items, _others(options), Called):
@@ -42,6 +43,17 @@ def _others(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "cache"} if "cache" in options else options
 
 
+def _is_cached(options: dict[str, Any]) -> bool:
+    """What `cache=` says; False, and a warning, if it says neither True nor False."""
+    value = options.get("cache")
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    # other things may raise when they are shown
+    said = repr(value) if type(value) in (str, int, float) else f"<a {type_name(value)}>"
+    complaints.once("cache option", f"track.windows(cache={said[:60]}) caches nothing: write True or False")
+    return False
+
+
 def _cached(process: Callable[[Any], Any], options: dict[str, Any]) -> Process:
     # loaded by those who keep results
     from runstone.engine.track.cached import Process
@@ -52,7 +64,7 @@ def _cached(process: Callable[[Any], Any], options: dict[str, Any]) -> Process:
 async def _processed_async(
     items: Iterable[Any], process: Callable[[Any], Awaitable[Any]], options: dict[str, Any]
 ) -> list[Any]:
-    if options.get("cache"):
+    if _is_cached(options):
         return await _cached(process, options).processed_async(runs(items, _others(options), Called))
     results = []
     for run in runs(items, _others(options), Called):

@@ -1,17 +1,23 @@
 """Everything else: pickles, protocol 5.
 
 What a pickle refers to by name (classes, functions) must be importable where it is loaded; what was defined in
-`__main__` travels by value. That a blob can be loaded again is not checked when it is written.
+`__main__` travels by value. That a blob can be loaded again is not checked when it is written; but what is known to
+come back as another thing is refused.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import cast
+import io
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from runstone.errors import FolderError, NotStorable, Untrusted
 from runstone.folder.preview import type_name
 from runstone.folder.values.culprit import find_culprit
+
+if TYPE_CHECKING:
+    import pickle
 
 PROTOCOL = 5
 
@@ -82,17 +88,15 @@ def _pickle(value: object, limit: int | None) -> bytes:
     failed = False
     blob = b""
     try:
-        blob = _dump(pickle, value, limit)
+        blob = _dump(pickle.Pickler, value, limit)
         if b"__main__" not in blob:
             return blob
     except TooLong:
         raise
     except Exception:
         failed = True
-    import cloudpickle
-
     try:
-        return _dump(cloudpickle, value, limit)
+        return _dump(_by_value(), value, limit)
     except TooLong:
         raise
     except Exception:
@@ -102,12 +106,30 @@ def _pickle(value: object, limit: int | None) -> bytes:
         return blob
 
 
-def _dump(pickler: ModuleType, value: object, limit: int | None) -> bytes:
-    if limit is None:
-        return cast("bytes", pickler.dumps(value, protocol=PROTOCOL))
-    blob = _Blob(limit)
-    pickler.Pickler(blob, protocol=PROTOCOL).dump(value)
+def _dump(kind: type[pickle.Pickler], value: object, limit: int | None) -> bytes:
+    blob = _Blob(sys.maxsize if limit is None else limit)
+    kind(blob, protocol=PROTOCOL).dump(value)
     return b"".join(blob.parts)
+
+
+@cache
+def _by_value() -> type[pickle.Pickler]:
+    """A pickler that takes more than that of Python, but nothing that it would make into another thing."""
+    import cloudpickle
+
+    # it says nothing about its types
+    base: Any = cloudpickle.Pickler
+
+    class Pickler(base):  # type: ignore[misc]  # see above
+        def reducer_override(self, part: Any) -> Any:
+            kind = type(part)
+            if kind is io.TextIOWrapper and part is not sys.stdout and part is not sys.stderr:
+                raise TypeError("an open file would come back as a copy of its text")
+            if kind is memoryview:
+                raise TypeError("a memoryview would come back as bytes")
+            return super().reducer_override(part)
+
+    return Pickler
 
 
 def _refusal(part: object) -> Exception | None:

@@ -18,6 +18,8 @@ from runstone.folder.why.sentences import listed, moment, progress, raised
 
 WAITING = ("pending", "queued", "running", "retrying")
 _MADE = ("completed", "reused", "degraded")
+_MACHINERY = (Reason.DRIVER_GONE, Reason.STORAGE)
+"""Blocks with one of them ended because the run could not go on."""
 
 
 def block_sentence(found: Evidence, name: str) -> str:
@@ -112,6 +114,8 @@ def _cancelled(found: Evidence, name: str) -> str:
         return f"{name} {did}: {'a block' if other is None else other} failed, which ends the run"
     if block.reason is Reason.TIMEOUT:
         return f"{name} {did}: {block.message or found.state.message or 'a time limit was over'}"
+    if block.reason in _MACHINERY:
+        return f"{name} {did}: {found.state.message or 'the process of the run died'}"
     stop = stops.stop_of(found)
     who = "somebody" if stop is None else stops.asker(stop)
     return f"{name} {did}: {who} asked the run to stop"
