@@ -65,6 +65,12 @@ def test_so_is_one_that_an_element_returned(executor: str) -> None:
 LOG = open(os.devnull)  # noqa: SIM115  # that is what a block may return
 
 
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    LOG.close()
+
+
 @block
 def opened(text: str) -> Any:
     return {"log": LOG}

@@ -1,4 +1,5 @@
-"""Processes that keep results in the cache, each killed before another one of its steps there: `cacher.py KIND`.
+"""Processes that keep results in the cache, each killed before another one of its steps there: `cacher.py KIND EVERY`,
+before each step, or every so manyth.
 
 Steps are SQL statements, and files of the cache that are opened, renamed, made or removed. What is called is noted in
 `calls.txt`. After each kill another process does the same work, and a line of JSON tells how that went.
@@ -109,7 +110,7 @@ def child(kind: str, fatal: int) -> tuple[int, str, int, int]:
 
 
 def main() -> None:
-    """Kill one process for each step."""
+    """Kill one process for each of these steps, from the last one on."""
     kind = sys.argv[1]
     _, expected, steps, calls = child(kind, 0)
     _, again, _, made = child(kind, 0)
@@ -118,7 +119,7 @@ def main() -> None:
             {"expected": expected, "calls": calls, "again": again == expected, "made_again": made, "steps": steps}
         )
     )
-    for step_to_die in range(1, steps + 1):
+    for step_to_die in range(steps, 0, -int(sys.argv[2])):
         shutil.rmtree(".runstone")
         status, _, _, before = child(kind, step_to_die)
         _, said, _, after = child(kind, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runstone.engine.track import journals
 from runstone.ledger.opening import open_ledger
 from runstone.ledger.place import Place
 from runstone.ledger.port import Store
@@ -18,6 +19,9 @@ def postgres_server() -> Iterator[Server]:
     """The one that all tests share. Whoever wants to stop it takes `own_server`."""
     with Server() as server:
         yield server
+        # nobody is to look for it when this process ends
+        journals.leave()
+        journals._feeds.clear()
 
 
 @pytest.fixture
